@@ -1,0 +1,5 @@
+"""`python -m sekisho`."""
+
+from sekisho.cli.main import app
+
+app()

@@ -1,0 +1,190 @@
+"""Build the application from a checked configuration: the only place where concrete classes of all rooms meet."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from functools import partial
+from random import Random
+from types import ModuleType
+
+from fastapi import FastAPI
+from msgspec import Struct
+
+from sekisho import __version__, dialects, providers
+from sekisho.config.snapshot import Deployment, Finding, Snapshot
+from sekisho.control.api.app import PATHS, build_control
+from sekisho.control.services.context import Services
+from sekisho.core.catalogue import ModelEntry
+from sekisho.core.clock import Clock, SystemClock
+from sekisho.core.errors import ConfigError
+from sekisho.core.wire import ClientDialect, Counterpart, ProviderEnvironment, Target, UpstreamDialect
+from sekisho.gateway.app import Gateway
+from sekisho.gateway.attempts import UpstreamAccess
+from sekisho.gateway.cooldowns import Cooldowns
+from sekisho.gateway.exchange import Receive, Scope, Send
+from sekisho.gateway.images import ImageFetcher
+from sekisho.gateway.lifecycle import Rooms
+from sekisho.gateway.roads import World
+from sekisho.gateway.thinking import ThinkingKeeper
+from sekisho.gateway.upstream import UpstreamClient
+from sekisho.identity.authenticate import Identity
+from sekisho.ledger.estimate import Estimator
+from sekisho.ledger.ledger import Ledger
+from sekisho.policy.access import may_use
+from sekisho.store.engine import Store, open_store
+from sekisho.store.records import UsageRow
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What an application is built from. `counterpart` is set when Bedrock is to be simulated."""
+
+    snapshot: Snapshot
+    master_key: str
+    database_url: str
+    counterpart: Counterpart | None = None
+
+
+class Application:
+    """The whole gateway as one ASGI application: health, the model endpoints, and the admin API for the rest."""
+
+    def __init__(self, gateway: Gateway, control: FastAPI, store: Store, identity: Identity, client: UpstreamClient):
+        self._gateway = gateway
+        self._control = control
+        self._store = store
+        self._identity = identity
+        self._client = client
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and self._gateway.serves(scope["method"], scope["path"]):
+            await self._gateway(scope, receive, send)
+        else:
+            await self._control(scope, receive, send)
+
+    async def close(self) -> None:
+        """Write what is still to be written, and free everything."""
+        await self._client.close()
+        await self._identity.close()
+        await self._store.close()
+
+
+async def assemble(settings: Settings, clock: Clock | None = None) -> Application:
+    """Build and start the application; to be closed in the same event loop. Raises ConfigError or StoreUnavailable."""
+    clock = clock or SystemClock()
+    world, _ = resolve(settings.snapshot, ProviderEnvironment(clock=clock, counterpart=settings.counterpart))
+    store = await open_store(settings.database_url, clock)
+    identity = Identity(store, clock, settings.master_key)
+    await identity.start()
+    ledger = Ledger(clock, settings.snapshot.budget_exceeded_status)
+    store.journal.on_durable = partial(_confirm, ledger)
+    client = UpstreamClient()
+    rooms = Rooms(
+        clock=clock,
+        world=lambda: world,
+        identity=identity,
+        ledger=ledger,
+        estimator=Estimator(),
+        access=UpstreamAccess(client, _find("upstream", dialects), Cooldowns(clock), Random()),
+        images=ImageFetcher(),
+        thinking=ThinkingKeeper(clock),
+        journal=store.journal,
+    )
+    services = Services(
+        store=store,
+        identity=identity,
+        clock=clock,
+        catalogue=Catalogue(world),
+        may_use=may_use,
+        on_change=[],
+        version=__version__,
+    )
+    clients: dict[str, ClientDialect] = _find("client", dialects)
+    return Application(Gateway(rooms, clients), build_control(services), store, identity, client)
+
+
+async def prepare_store(database_url: str, clock: Clock, starter_key: str | None) -> None:
+    """Bring the database up to date, once for all workers, and make sure that the starter key is in it."""
+    store = await open_store(database_url, clock)
+    try:
+        if starter_key is not None:
+            await ensure_key(store, starter_key, alias="starter")
+    finally:
+        await store.close()
+
+
+async def simulation_needed(snapshot: Snapshot) -> bool:
+    """Whether some deployment needs credentials from this machine's surroundings and none are to be found."""
+    for provider in _folders(providers):
+        served = [deployment for deployment in snapshot.deployments if provider.claims(deployment.model)]
+        if await provider.detect_simulation(served):
+            return True
+    return False
+
+
+def resolve(snapshot: Snapshot, environment: ProviderEnvironment) -> tuple[World, list[Finding]]:
+    """The targets of all deployments, and what keeps some deployments from being called."""
+    targets: dict[str, Target] = {}
+    findings: list[Finding] = []
+    for deployment in snapshot.deployments:
+        try:
+            targets[deployment.id] = _provider_of(deployment).resolve(deployment, environment)
+        except ConfigError as error:
+            findings.append(Finding(level="warning", where=deployment.where, message=error.message))
+    return World(snapshot, targets), findings
+
+
+def _confirm(ledger: Ledger, rows: Sequence[UsageRow]) -> None:
+    """Tell the ledger which settled amounts the store now knows of."""
+    for row in rows:
+        for kind, scope_id in (("key", row.key_hash), ("user", row.user_id), ("team", row.team_id)):
+            if scope_id is not None and row.cost_nano:
+                ledger.confirm(kind, scope_id, row.cost_nano)
+
+
+class Catalogue:
+    """The models on offer, for the admin API."""
+
+    def __init__(self, world: World) -> None:
+        self._entries = [
+            ModelEntry(
+                model_name=deployment.model_name,
+                deployment_id=deployment.id,
+                upstream_model=deployment.model,
+                provider=target.provider,
+                facts=target.facts,
+                price=target.price,
+                params=_without_secrets(deployment.params),
+            )
+            for deployment in world.snapshot.deployments
+            if (target := world.targets.get(deployment.id)) is not None
+        ]
+
+    def entries(self) -> Sequence[ModelEntry]:
+        """One entry per deployment that can be called."""
+        return self._entries
+
+
+def _provider_of(deployment: Deployment) -> ModuleType:
+    for provider in _folders(providers):
+        if provider.claims(deployment.model):
+            return provider
+    known = ", ".join(provider.name for provider in _folders(providers))
+    raise ConfigError(
+        f"no provider here serves '{deployment.model}' (there are: {known}); calls to '{deployment.model_name}' "
+        "do not reach this deployment",
+    )
+
+
+def _find(side: str, package: ModuleType) -> dict[str, object]:
+    """The dialects that have this side, by name: whoever adds a folder adds a dialect."""
+    return {folder.name: getattr(folder, side) for folder in _folders(package) if hasattr(folder, side)}
+
+
+def _folders(package: ModuleType) -> list[ModuleType]:
+    found = pkgutil.iter_modules(package.__path__)
+    return [importlib.import_module(f"{package.__name__}.{module.name}") for module in found if module.ispkg]
+
+
+def _without_secrets(params: Mapping[str, object]) -> dict[str, object]:
+    hidden = ("key", "secret", "token", "password")
+    return {name: value for name, value in params.items() if not any(word in name.lower() for word in hidden)}

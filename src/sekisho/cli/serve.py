@@ -1,0 +1,155 @@
+"""`sekisho serve`: prepare once, then serve in this process or in several."""
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+from msgspec import Struct
+
+from sekisho.assembly import Settings, assemble, prepare_store, resolve, simulation_needed
+from sekisho.cli.banner import Ready, write_banner
+from sekisho.cli.home import find_home, keep_master_key, keep_starter_key
+from sekisho.cli.sockets import is_loopback, listen, stop_on_signals
+from sekisho.cli.workers import run_workers
+from sekisho.config import default, load
+from sekisho.config.snapshot import Loaded
+from sekisho.core.clock import SystemClock
+from sekisho.core.errors import ConfigError, StoreUnavailable
+from sekisho.core.wire import Counterpart, ProviderEnvironment
+from sekisho.gateway.server import Server
+from sekisho.simulator.app import build_simulator
+from sekisho.simulator.settings import DEFAULT_ACCESS_KEY, DEFAULT_SECRET_KEY, SimulatorSettings
+from sekisho.telemetry.log import configure_logging
+
+_MIN_KEY_LENGTH = 16
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """Everything decided before the first request: what to serve, where, and with what sockets."""
+
+    settings: Settings
+    listener: socket.socket
+    simulator: socket.socket | None
+    workers: int
+    ready: Ready
+
+
+def serve(config: Path | None, host: str, port: int, workers: int) -> int:
+    """Serve until told to stop. Returns the exit status: 2 when it cannot start, with the reason on standard error."""
+    configure_logging()
+    try:
+        plan = _plan(config, host, port, workers)
+    except (ConfigError, StoreUnavailable, OSError) as error:
+        print(f"sekisho: cannot start: {error}", file=sys.stderr)
+        return 2
+    uvloop.run(_run(plan))
+    return 0
+
+
+def _plan(config: Path | None, host: str, port: int, workers: int) -> Plan:
+    loaded = load(config, os.environ) if config is not None else default(os.environ)
+    for finding in loaded.findings:
+        print(f"{finding.where}: {finding.level}: {finding.message}", file=sys.stderr)
+    os.environ.update(loaded.bootstrap.environment)
+    is_local = is_loopback(host)
+    home = find_home()
+    master_key, origin = _find_master_key(loaded, home, is_local=is_local)
+    database_url = os.environ.get("DATABASE_URL") or loaded.bootstrap.database_url
+    listener = listen(host, port)
+    counterpart, simulator = None, None
+    if is_local and asyncio.run(simulation_needed(loaded.snapshot)):
+        simulator = listen("127.0.0.1", 0)
+        counterpart = _counterpart(simulator)
+    settings = Settings(
+        snapshot=loaded.snapshot,
+        master_key=master_key,
+        database_url=database_url or f"sqlite:///{home / 'sekisho.db'}",
+        counterpart=counterpart,
+    )
+    _print_unreachable(settings)
+    starter_key = keep_starter_key(home) if is_local and not database_url else None
+    asyncio.run(prepare_store(settings.database_url, SystemClock(), starter_key))
+    ready = Ready(
+        url=f"http://{_shown_host(host)}:{listener.getsockname()[1]}",
+        data=str(home) if not database_url else f"{home}, database from DATABASE_URL or database_url",
+        models=tuple(loaded.snapshot.groups),
+        workers=workers,
+        simulated=counterpart is not None,
+        master_key=master_key if origin is None else None,
+        master_key_origin=origin or "",
+        virtual_key=starter_key,
+    )
+    return Plan(settings=settings, listener=listener, simulator=simulator, workers=workers, ready=ready)
+
+
+def _find_master_key(loaded: Loaded, home: Path, *, is_local: bool) -> tuple[str, str | None]:
+    """The master key, and where it was given; None when it is one that this gateway made for itself."""
+    for name in ("SEKISHO_MASTER_KEY", "LITELLM_MASTER_KEY"):
+        if value := os.environ.get(name):
+            return _check_master_key(value, name, is_local=is_local), name
+    if value := loaded.bootstrap.master_key:
+        return _check_master_key(value, "general_settings.master_key", is_local=is_local), "general_settings.master_key"
+    if not is_local:
+        raise ConfigError(
+            "listening beyond this machine needs a master key: set SEKISHO_MASTER_KEY (or general_settings.master_key) "
+            f"to at least {_MIN_KEY_LENGTH} characters that nobody can guess, or listen on 127.0.0.1"
+        )
+    return keep_master_key(home), None
+
+
+def _check_master_key(key: str, origin: str, *, is_local: bool) -> str:
+    if len(key) >= _MIN_KEY_LENGTH:
+        return key
+    problem = f"the master key in {origin} has {len(key)} characters"
+    if not is_local:
+        raise ConfigError(f"{problem}; listening beyond this machine needs at least {_MIN_KEY_LENGTH}")
+    print(f"sekisho: warning: {problem}; that is good enough for this machine only", file=sys.stderr)
+    return key
+
+
+def _print_unreachable(settings: Settings) -> None:
+    environment = ProviderEnvironment(clock=SystemClock(), counterpart=settings.counterpart)
+    for finding in resolve(settings.snapshot, environment)[1]:
+        print(f"{finding.where}: {finding.level}: {finding.message}", file=sys.stderr)
+
+
+def _shown_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _counterpart(simulator: socket.socket) -> Counterpart:
+    return Counterpart(
+        url=f"http://127.0.0.1:{simulator.getsockname()[1]}",
+        access_key_id=DEFAULT_ACCESS_KEY,
+        secret_access_key=DEFAULT_SECRET_KEY,
+    )
+
+
+async def _run(plan: Plan) -> None:
+    """The gateway, here or in workers, and the simulator beside it where there is one."""
+    stopping = stop_on_signals()
+    simulator = asyncio.create_task(_run_simulator(plan, stopping))
+    if plan.workers > 1:
+        print(write_banner(plan.ready), flush=True)
+        await run_workers(plan.workers, plan.settings, plan.listener, stopping)
+    else:
+        await _run_gateway(plan, stopping)
+    await simulator
+
+
+async def _run_gateway(plan: Plan, stopping: asyncio.Event) -> None:
+    app = await assemble(plan.settings)
+    print(write_banner(plan.ready), flush=True)
+    try:
+        await Server(app).run_until(stopping, plan.listener)
+    finally:
+        await app.close()
+
+
+async def _run_simulator(plan: Plan, stopping: asyncio.Event) -> None:
+    if plan.simulator is not None:
+        app = build_simulator(SimulatorSettings(), SystemClock())
+        await Server(app).run_until(stopping, plan.simulator)

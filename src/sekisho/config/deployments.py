@@ -1,0 +1,90 @@
+"""`model_list` to deployments."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from sekisho.config import keys
+from sekisho.config.kinds import is_secret
+from sekisho.config.places import Document, Path, Report, show_name
+from sekisho.config.sections import check_block, check_information, require_text
+from sekisho.config.snapshot import Deployment
+
+_TYPED = ("weight", "rpm", "tpm", "order", "timeout", "stream_timeout", "drop_params")
+
+
+def read_deployments(
+    document: Document, entries: list[object], defaults: Mapping[str, object], report: Report
+) -> tuple[Deployment, ...]:
+    """The entries of `model_list`, `defaults` laid under their parameters; entries that are wrong are left out."""
+    path: Path = ("model_list",)
+    if not entries:
+        report.warn(document.key_place(path), "`model_list` has no models: no call can be served")
+    deployments: list[Deployment] = []
+    ids: set[str] = set()
+    for index, entry in enumerate(entries):
+        deployment = _read_entry(document, entry, (*path, index), defaults, report)
+        if deployment is not None:
+            deployments.append(_with_own_id(document, deployment, ids, (*path, index), report))
+    return tuple(deployments)
+
+
+def group_deployments(deployments: tuple[Deployment, ...]) -> dict[str, tuple[Deployment, ...]]:
+    """Deployments by the model name they serve, in the order of the file."""
+    groups: dict[str, tuple[Deployment, ...]] = {}
+    for deployment in deployments:
+        groups[deployment.model_name] = (*groups.get(deployment.model_name, ()), deployment)
+    return groups
+
+
+def _read_entry(
+    document: Document, entry: object, path: Path, defaults: Mapping[str, object], report: Report
+) -> Deployment | None:
+    if not isinstance(entry, dict):
+        report.error(document.value_place(path), "expected a model: a mapping with `model_name` and `litellm_params`")
+        return None
+    outer = check_block(document, entry, path, keys.MODEL, report)
+    name = require_text(document, entry, outer, path, "model_name", report)
+    params_path: Path = (*path, "litellm_params")
+    given = outer.get("litellm_params", {})
+    params = check_block(document, given, params_path, keys.LITELLM_PARAMS, report)
+    model = require_text(document, given, params, params_path, "model", report)
+    info = check_information(document, outer.get("model_info", {}), (*path, "model_info"), report)
+    if name is None or model is None:
+        return None
+    params = {**defaults, **params}
+    place = document.value_place(path)
+    return Deployment(
+        id=info.get("id") or _hash_entry(name, params),
+        model_name=name,
+        model=model,
+        params=params,
+        model_info=info,
+        where=f"{place.file}:{place.line}",
+        **{key: params.get(key) for key in _TYPED},
+    )
+
+
+def _hash_entry(name: str, params: Mapping[str, Any]) -> str:
+    """An id that stays the same over restarts and replicas, and over a change of secrets."""
+    public = {key: value for key, value in params.items() if not is_secret(key, value)}
+    return hashlib.sha256(msgspec.json.encode([name, public], order="sorted")).hexdigest()[:16]
+
+
+def _with_own_id(document: Document, deployment: Deployment, ids: set[str], path: Path, report: Report) -> Deployment:
+    """The deployment with an id that no other has; twins get `-2`, `-3` and so on."""
+    own, number = deployment.id, 1
+    while own in ids:
+        number += 1
+        own = f"{deployment.id}-{number}"
+    ids.add(own)
+    if own == deployment.id:
+        return deployment
+    if "id" in deployment.model_info:
+        report.warn(
+            document.value_place((*path, "model_info", "id")),
+            f"the id `{show_name(deployment.id)}` is taken by another deployment; this one becomes `{show_name(own)}`",
+        )
+    return msgspec.structs.replace(deployment, id=own)

@@ -1,0 +1,1 @@
+"""Changing and showing the world: the admin API over its services."""

@@ -1,0 +1,81 @@
+"""The admin API as one ASGI application."""
+
+import logging
+from typing import Any, Final
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from sekisho.control.api import docs, keys, models, spend, teams, users
+from sekisho.control.api.gate import Gate, Json, render_error
+from sekisho.control.services.context import Services
+from sekisho.core.errors import CallerError, InternalError, InvalidRequest, NotFound, SekishoError
+from sekisho.identity.rights import RIGHTS
+
+_log = logging.getLogger(__name__)
+
+PATHS: Final = frozenset({*RIGHTS, "/openapi.json", "/docs"})
+"""Every path that this application serves."""
+
+
+def build_control(services: Services) -> FastAPI:
+    """Build the admin API over `services`."""
+    app = FastAPI(
+        title="Sekisho",
+        summary="Keys, teams, users, models and spend of the LLM gateway",
+        version=services.version,
+        default_response_class=Json,
+        docs_url=None,  # FastAPI's page loads its parts from elsewhere; ours stands alone
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    # The gate checks the key; this only says in the OpenAPI document that one is needed.
+    router = APIRouter(dependencies=[Depends(HTTPBearer(auto_error=False, description="A virtual or the master key"))])
+    for endpoints in (keys, teams, users, models, spend):
+        endpoints.add_routes(router, services)
+    app.include_router(router)
+    app.add_api_route("/docs", lambda: docs.page(app.openapi()), include_in_schema=False)
+    app.add_exception_handler(SekishoError, _on_sekisho_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_exception)
+    app.add_middleware(Gate, identity=services.identity)
+    return app
+
+
+async def _on_sekisho_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, SekishoError)
+    return render_error(error)
+
+
+async def _on_validation_error(_request: Request, error: Exception) -> Response:
+    """The first thing that is wrong, with the path of its field."""
+    assert isinstance(error, RequestValidationError)
+    first: dict[str, Any] = error.errors()[0]
+    place = [str(part) for part in first["loc"] if part not in {"body", "query"}]
+    if first["type"] == "json_invalid" or not place:
+        message = (
+            "The body is not valid JSON." if first["type"] == "json_invalid" else "The body must be a JSON object."
+        )
+        return render_error(InvalidRequest(f"The body {wrong}.", param="request_body"))
+    field = ".".join(place)
+    return render_error(InvalidRequest(f"{field}: {first['msg']}", param=field))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """No such path, or not with this method."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == NotFound.status:
+        return render_error(NotFound(f"No such path: {request.url.path}. See /docs."))
+    message = f"{request.method} {request.url.path}: {error.detail}. See /docs."
+    response = render_error(CallerError(message, status=error.status_code))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_exception(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return render_error(InternalError("Something went wrong here. The log says what."))

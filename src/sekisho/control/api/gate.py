@@ -1,0 +1,84 @@
+"""The gate before every endpoint: who calls is known before anything is read, and no more is read than is bearable."""
+
+from typing import Any, Final, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sekisho.core.caller import Caller
+from sekisho.core.errors import BodyTooLarge, SekishoError
+from sekisho.identity.rights import RIGHTS, check_endpoint
+
+_MOST_BYTES: Final = 1024 * 1024
+_CALLER: Final = "sekisho.caller"
+
+
+class Authenticates(Protocol):
+    """What the gate needs of `Identity`."""
+
+    async def authenticate(self, headers: list[tuple[bytes, bytes]]) -> Caller:
+        """The caller that these headers prove."""
+        ...
+
+
+class Gate:
+    """ASGI middleware that lets pass who may use the path. Paths that need no rights (the documentation) are open."""
+
+    def __init__(self, app: ASGIApp, identity: Authenticates) -> None:
+        self._app = app
+        self._identity = identity
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            if scope["path"] in RIGHTS:
+                caller = await self._identity.authenticate(scope["headers"])
+                check_endpoint(caller, scope["path"])
+                scope[_CALLER] = caller
+        except SekishoError as error:
+            await render_error(error)(scope, receive, send)
+            return
+        await self._app(scope, _limited(receive), send)
+
+
+def caller_of(request: Request) -> Caller:
+    """The caller that the gate let pass."""
+    caller: Caller = request.scope[_CALLER]
+    return caller
+
+
+class Json(Response):
+    """A JSON answer."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Encode `content`."""
+        return msgspec.json.encode(content)
+
+
+def render_error(error: SekishoError) -> Json:
+    """An error in LiteLLM's shape; `code` is the status as text."""
+    body = {"message": error.message, "type": error.kind, "param": error.param, "code": str(error.status)}
+    headers = {} if error.retry_after is None else {"retry-after": str(max(1, round(error.retry_after)))}
+    return Json({"error": body}, status_code=error.status, headers=headers)
+
+
+def _limited(receive: Receive) -> Receive:
+    """`receive` that stops a body which is too large."""
+    seen = 0
+
+    async def limited() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > _MOST_BYTES:
+            raise BodyTooLarge(f"The body is over {_MOST_BYTES} bytes.", param="request_body")
+        return message
+
+    return limited

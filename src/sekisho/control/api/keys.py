@@ -1,0 +1,75 @@
+"""Endpoints of virtual keys."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from sekisho.control.api.gate import caller_of
+from sekisho.control.api.notes import note_without_effect
+from sekisho.control.api.requests import DeleteKeys, GenerateKey, KeyReference, Name, UpdateKey
+from sekisho.control.services import keys
+from sekisho.control.services.context import Services
+from sekisho.control.services.fields import KEY_EXTRAS
+from sekisho.core.errors import InvalidRequest
+from sekisho.store.keys import KeyFilter
+
+
+def add_routes(router: APIRouter, services: Services) -> None:
+    """Add the endpoints under `/key`."""
+
+    @router.post("/key/generate", tags=["keys"])
+    async def generate_key(request: Request, response: Response, body: GenerateKey) -> dict[str, Any]:
+        """Make a virtual key. It is shown in this answer and never again."""
+        note_without_effect(response, body.fields(), KEY_EXTRAS)
+        return await keys.generate_key(services, caller_of(request), body.fields())
+
+    @router.get("/key/info", tags=["keys"])
+    async def show_key(request: Request, key: Name | None = None) -> dict[str, Any]:
+        """Show a key with its limits and its spend up to this moment; the caller's own without `key`."""
+        return await keys.show_key(services, caller_of(request), key)
+
+    @router.post("/key/update", tags=["keys"])
+    async def update_key(request: Request, response: Response, body: UpdateKey) -> dict[str, Any]:
+        """Change some fields of a key."""
+        note_without_effect(response, body.fields(), KEY_EXTRAS)
+        fields = body.fields()
+        return await keys.update_key(services, caller_of(request), fields.pop("key"), fields)
+
+    @router.post("/key/delete", tags=["keys"])
+    async def delete_keys(request: Request, body: DeleteKeys) -> dict[str, Any]:
+        """Delete keys by key, hash or alias, all or none. Their usage rows stay."""
+        if not (body.keys or body.key_aliases):
+            raise InvalidRequest("Name what to delete in keys or key_aliases.", param="keys")
+        deleted = await keys.delete_keys(services, caller_of(request), body.keys or [], body.key_aliases or [])
+        return {"deleted_keys": deleted}
+
+    @router.post("/key/block", tags=["keys"])
+    async def block_key(request: Request, body: KeyReference) -> dict[str, Any]:
+        """Block a key: calls with it are refused with 401 at once."""
+        return await keys.block_key(services, caller_of(request), body.key, blocked=True)
+
+    @router.post("/key/unblock", tags=["keys"])
+    async def unblock_key(request: Request, body: KeyReference) -> dict[str, Any]:
+        """Let a blocked key work again."""
+        return await keys.block_key(services, caller_of(request), body.key, blocked=False)
+
+    @router.get("/key/list", tags=["keys"])
+    async def list_keys(
+        request: Request,
+        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+        size: Annotated[int, Query(ge=1, le=1_000)] = 10,
+        user_id: Name | None = None,
+        team_id: Name | None = None,
+        key_alias: Name | None = None,
+        key_hash: Name | None = None,
+        return_full_object: bool = False,
+    ) -> dict[str, Any]:
+        """List the hashes of the keys that the caller may see, or everything about them with `return_full_object`."""
+        wanted = KeyFilter(
+            user_id=user_id,
+            team_id=team_id,
+            key_alias=key_alias,
+            key_hash=None if key_hash is None else keys.hash_of(key_hash),
+        )
+        caller = caller_of(request)
+        return await keys.list_keys(services, caller, wanted, page=page, size=size, full=return_full_object)

@@ -1,0 +1,97 @@
+"""What models there are, for those who may use them."""
+
+from typing import Any, Final
+
+from sekisho.control.services.context import Services
+from sekisho.control.services.views import View
+from sekisho.core.caller import Caller
+from sekisho.core.catalogue import ModelEntry
+from sekisho.core.model import ModelFacts
+from sekisho.core.money import Rates, dollars_per_token
+
+_CREATED: Final = 1_677_610_602
+"""LiteLLM's `created` of every model; nobody knows the true one, and clients only need a number."""
+_PARAMS: Final = ("stream", "stream_options", "max_tokens", "max_completion_tokens", "response_format", "user")
+
+
+def list_models(services: Services, caller: Caller) -> View:
+    """The model names that the caller may use, in the shape of OpenAI's list."""
+    names = dict.fromkeys(entry.model_name for entry in services.catalogue.entries())
+    return {
+        "object": "list",
+        "data": [
+            {"id": name, "object": "model", "created": _CREATED, "owned_by": "openai"}
+            for name in names
+            if services.may_use(caller, name)
+        ],
+    }
+
+
+def describe_models(services: Services, caller: Caller, deployment_id: str | None) -> View:
+    """Every deployment that the caller may use, or the one with this id, with its limits, abilities and prices."""
+    return {
+        "data": [
+            {"model_name": entry.model_name, "litellm_params": entry.params, "model_info": _info(entry)}
+            for entry in services.catalogue.entries()
+            if deployment_id in {None, entry.deployment_id} and services.may_use(caller, entry.model_name)
+        ]
+    }
+
+
+def _info(entry: ModelEntry) -> dict[str, Any]:
+    facts = entry.facts
+    return {
+        "id": entry.deployment_id,
+        "db_model": False,
+        "key": entry.upstream_model,
+        "mode": "chat",
+        "litellm_provider": entry.provider,
+        "max_tokens": facts.max_output_tokens,
+        "max_input_tokens": facts.max_input_tokens,
+        "max_output_tokens": facts.max_output_tokens,
+        **_costs(entry),
+        "supports_vision": facts.vision,
+        "supports_pdf_input": facts.documents,
+        "supports_function_calling": facts.tools,
+        "supports_tool_choice": facts.tool_choice,
+        "supports_system_messages": facts.system,
+        "supports_response_schema": facts.json_schema,
+        "supports_prompt_caching": bool(facts.cache),
+        "supports_reasoning": facts.thinking != "none",
+        "supported_openai_params": _supported_params(facts),
+    }
+
+
+def _costs(entry: ModelEntry) -> dict[str, float | None]:
+    """Dollars per token by kind, and again for each tier of long prompts; null when the price is unknown."""
+    if entry.price is None:
+        return {"input_cost_per_token": None, "output_cost_per_token": None}
+    costs = _rates(entry.price.base, "")
+    for tier in entry.price.tiers:
+        costs |= _rates(tier.rates, f"_above_{tier.above // 1000}k_tokens")
+    return costs
+
+
+def _rates(rates: Rates, suffix: str) -> dict[str, float | None]:
+    return {
+        f"input_cost_per_token{suffix}": dollars_per_token(rates.input),
+        f"output_cost_per_token{suffix}": dollars_per_token(rates.output),
+        f"cache_read_input_token_cost{suffix}": dollars_per_token(rates.cache_read),
+        f"cache_creation_input_token_cost{suffix}": dollars_per_token(rates.cache_write_5m),
+        f"cache_creation_input_token_cost_above_1hr{suffix}": dollars_per_token(rates.cache_write_1h),
+    }
+
+
+def _supported_params(facts: ModelFacts) -> list[str]:
+    params = list(_PARAMS)
+    if facts.sampling != "none":
+        params += ["temperature", "top_p"]
+    if facts.stop_sequences:
+        params.append("stop")
+    if facts.tools:
+        params += ["tools", "parallel_tool_calls"]
+    if facts.tool_choice:
+        params.append("tool_choice")
+    if facts.thinking != "none":
+        params += ["reasoning_effort", "thinking"]
+    return params

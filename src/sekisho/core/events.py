@@ -1,0 +1,84 @@
+"""The neutral form of an answer: whole (`ChatAnswer`) or as a stream of events.
+
+Order in a stream: any number of deltas, then one `Finish`, then one `UsageReport`. Tool calls are numbered from 0 in
+the order they start; a `ToolCallStart` precedes its `ToolCallDelta`s. A `ThinkingDelta` run ends with at most one
+`ThinkingSignature`.
+"""
+
+from msgspec import Struct
+
+from sekisho.core.chat import FinishReason, RedactedThinking, Text, Thinking, ToolCall
+from sekisho.core.usage import Usage
+
+
+class TextDelta(Struct, frozen=True):
+    """More text."""
+
+    text: str
+
+
+class ThinkingDelta(Struct, frozen=True):
+    """More shown reasoning."""
+
+    text: str
+
+
+class ThinkingSignature(Struct, frozen=True):
+    """The signature that closes the reasoning before it."""
+
+    signature: str
+
+
+class RedactedThinkingBlock(Struct, frozen=True):
+    """A whole block of hidden reasoning, base64."""
+
+    data: str
+
+
+class ToolCallStart(Struct, frozen=True):
+    """The model begins to ask for a tool."""
+
+    index: int
+    id: str
+    name: str
+
+
+class ToolCallDelta(Struct, frozen=True):
+    """More of the JSON text of a tool call's arguments."""
+
+    index: int
+    fragment: str
+
+
+class Finish(Struct, frozen=True):
+    """The model has stopped. `native` is the upstream's own word for the reason."""
+
+    reason: FinishReason
+    native: str
+    stop_sequence: str | None = None
+
+
+class UsageReport(Struct, frozen=True):
+    """What the call used, as the upstream counted it."""
+
+    usage: Usage
+
+
+Event = (
+    TextDelta
+    | ThinkingDelta
+    | ThinkingSignature
+    | RedactedThinkingBlock
+    | ToolCallStart
+    | ToolCallDelta
+    | Finish
+    | UsageReport
+)
+
+
+class ChatAnswer(Struct, kw_only=True):
+    """A whole answer."""
+
+    parts: list[Text | Thinking | RedactedThinking | ToolCall]
+    finish: Finish
+    usage: Usage

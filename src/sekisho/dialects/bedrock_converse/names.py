@@ -1,0 +1,58 @@
+"""Names and ids that Converse accepts, for those of clients that it does not. The limits are the service model's."""
+
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
+_READABLE_LENGTH = 50
+
+
+class ToolNames:
+    """Tool names as they go over the wire: the client's own where allowed, else a stable alias.
+
+    An alias depends only on the name, so that a conversation's prefix stays the same from call to call and its prompt
+    cache holds.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._wire = {name: name for name in names if _NAME.fullmatch(name)}
+        self._taken = set(self._wire)
+
+    def to_wire(self, name: str) -> str:
+        """The name to send for a client's name."""
+        known = self._wire.get(name)
+        if known is None:
+            known = name if _NAME.fullmatch(name) and name not in self._taken else self._make_alias(name)
+            self._wire[name] = known
+            self._taken.add(known)
+        return known
+
+    @property
+    def changed(self) -> dict[str, str]:
+        """The client's name of every tool whose name was changed, by its changed name."""
+        return {wire: name for name, wire in self._wire.items() if wire != name}
+
+    def _make_alias(self, name: str) -> str:
+        readable = _NOT_IN_NAME.sub("_", name)[:_READABLE_LENGTH]
+        digest = sha256(name.encode()).hexdigest()
+        # A client may have given another tool the very name that this alias would get: then the digest moves on.
+        aliases = (f"{readable}_{digest[at : at + 12]}" for at in range(len(digest)))
+        return next(alias for alias in aliases if alias not in self._taken)
+
+
+class CallIds:
+    """Ids of tool calls as they go over the wire: allowed, and unique in the conversation."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, int] = {}
+
+    def assign(self, call_id: str) -> str:
+        """The id to send for the next call that the client knows as `call_id`."""
+        times = self._given.get(call_id, 0)
+        self._given[call_id] = times + 1
+        if times == 0 and _ID.fullmatch(call_id):
+            return call_id
+        return "call_" + sha256(f"{times}:{call_id}".encode()).hexdigest()[:40]

@@ -1,0 +1,116 @@
+"""Writes a streamed answer as server-sent events of `chat.completion.chunk` objects.
+
+Order: a chunk with the role, deltas, the finish chunk, a usage chunk without choices if the client asked for one, then
+`[DONE]`. A broken stream ends with an error object and without `[DONE]`.
+"""
+
+from typing import Final
+
+import msgspec
+
+from sekisho.core.chat import RedactedThinking, Thinking
+from sekisho.core.errors import SekishoError
+from sekisho.core.events import (
+    Event,
+    Finish,
+    RedactedThinkingBlock,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingSignature,
+    ToolCallDelta,
+    ToolCallStart,
+    UsageReport,
+)
+from sekisho.core.usage import Usage
+from sekisho.core.wire import AnswerHead
+from sekisho.dialects.openai_chat.answer import build_head, build_thinking_block, build_usage, write_error
+
+_encode = msgspec.json.Encoder().encode
+_DELTA_END: Final = b',"finish_reason":null}]}\n\n'
+_DONE: Final = b"data: [DONE]\n\n"
+
+
+class ChunkWriter:
+    """The `StreamWriter` of this dialect. What all chunks of an answer share is encoded once."""
+
+    def __init__(self, head: AnswerHead, *, include_usage: bool) -> None:
+        shared = b"data: " + _encode(build_head(head, "chat.completion.chunk"))[:-1]
+        self._choice = shared + b',"choices":[{"index":0,"delta":'
+        self._usage = shared + b',"choices":[],"usage":'
+        self._include_usage = include_usage
+        self._started = False
+        # The reasoning shown in the block now open: a signed block carries its whole text, so that a client can send
+        # the block back without having put it together.
+        self._reasoning: list[str] = []
+        # Tool calls that have no arguments yet.
+        self._bare_calls: set[int] = set()
+
+    def write(self, event: Event) -> bytes:
+        """The bytes for one event; the first one is preceded by the chunk with the role."""
+        if self._reasoning and not isinstance(event, ThinkingDelta | ThinkingSignature):
+            self._reasoning.clear()  # the block ended without a signature
+        if self._started:
+            return self._write(event)
+        self._started = True
+        return self._write_delta(b'{"role":"assistant","content":""}') + self._write(event)
+
+    def end(self, usage: Usage, cost: int | None) -> bytes:
+        """The end of a complete stream; `cost` in nano-dollars, None when the model is unpriced."""
+        if not self._include_usage:
+            return _DONE
+        return self._usage + _encode(build_usage(usage, cost)) + b"}\n\n" + _DONE
+
+    def fail(self, error: SekishoError) -> bytes:
+        """The end of a broken stream."""
+        return b"data: " + write_error(error) + b"\n\n"
+
+    def _write(self, event: Event) -> bytes:
+        match event:
+            case TextDelta(text=text):
+                return self._write_delta(b'{"content":' + _encode(text) + b"}")
+            case ToolCallDelta():
+                return self._write_arguments(event)
+            case ThinkingDelta(text=text):
+                self._reasoning.append(text)
+                return self._write_delta(b'{"reasoning_content":' + _encode(text) + b"}")
+            case ThinkingSignature(signature=signature):
+                text = "".join(self._reasoning)
+                self._reasoning.clear()
+                return self._write_thinking(Thinking(text=text, signature=signature))
+            case RedactedThinkingBlock(data=data):
+                return self._write_thinking(RedactedThinking(data=data))
+            case ToolCallStart():
+                return self._write_call(event)
+            case Finish():
+                return self._write_finish(event)
+            case UsageReport():
+                return b""
+
+    def _write_delta(self, delta: bytes) -> bytes:
+        return self._choice + delta + _DELTA_END
+
+    def _write_thinking(self, part: Thinking | RedactedThinking) -> bytes:
+        return self._write_delta(_encode({"thinking_blocks": [build_thinking_block(part)]}))
+
+    def _write_call(self, start: ToolCallStart) -> bytes:
+        self._bare_calls.add(start.index)
+        function = {"name": start.name, "arguments": ""}
+        call = {"index": start.index, "id": start.id, "type": "function", "function": function}
+        return self._write_delta(_encode({"tool_calls": [call]}))
+
+    def _write_arguments(self, delta: ToolCallDelta) -> bytes:
+        if not delta.fragment:
+            return b""
+        self._bare_calls.discard(delta.index)
+        return self._write_fragment(delta.index, delta.fragment)
+
+    def _write_fragment(self, index: int, fragment: str) -> bytes:
+        return self._write_delta(
+            b'{"tool_calls":[{"index":%d,"function":{"arguments":%b}}]}' % (index, _encode(fragment))
+        )
+
+    def _write_finish(self, finish: Finish) -> bytes:
+        # Clients parse the arguments as JSON: a call without any must still have an object.
+        filled = b"".join(self._write_fragment(index, "{}") for index in sorted(self._bare_calls))
+        self._bare_calls.clear()
+        return filled + self._choice + b'{},"finish_reason":' + _encode(finish.reason) + b"}]}\n\n"

@@ -1,0 +1,121 @@
+"""One client's request and the bytes back to it, over raw ASGI."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sekisho.core.errors import BodyTimeout, BodyTooLarge, ClientGone
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+
+_BODY_IDLE_SECONDS = 30.0
+
+
+class Exchange:
+    """A request being answered. `started` is whether the first byte has gone out: after it no fallback is possible."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.path: str = scope["path"]
+        self.headers: Headers = scope["headers"]
+        client = scope.get("client")
+        self.client_ip: str | None = client[0] if client else None
+        self.started = False
+        self._finished = False
+        self._receive = receive
+        self._send = send
+
+    def header(self, name: bytes) -> str | None:
+        """The first header of this lower-case name, decoded as HTTP has it (latin-1)."""
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("latin-1")
+        return None
+
+    async def body(self, cap: int) -> bytes:
+        """The whole body.
+
+        Raises BodyTooLarge over `cap` bytes, BodyTimeout when nothing more arrives for a while, ClientGone.
+        """
+        stated = self.header(b"content-length")
+        if stated is not None and stated.isdecimal() and int(stated) > cap:
+            raise _too_large(cap)
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._next_message()
+            if message["type"] == "http.disconnect":
+                raise ClientGone("The client hung up before its request was complete.")
+            piece: bytes = message.get("body", b"")
+            size += len(piece)
+            if size > cap:
+                raise _too_large(cap)
+            pieces.append(piece)
+            if not message.get("more_body", False):
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def _next_message(self) -> MutableMapping[str, Any]:
+        try:
+            async with asyncio.timeout(_BODY_IDLE_SECONDS):
+                return await self._receive()
+        except TimeoutError:
+            message = f"The request's body stopped arriving for {_BODY_IDLE_SECONDS:.0f} s."
+            raise BodyTimeout(message) from None
+
+    @asynccontextmanager
+    async def cancelled_on_hangup(self) -> AsyncIterator[None]:
+        """Cancels what runs inside when the client hangs up, and raises ClientGone in its place.
+
+        To be entered after the body was read: from then on `receive` says nothing but `http.disconnect`.
+        """
+        inside = asyncio.current_task()
+        assert inside is not None
+        gone = False
+
+        async def watch() -> None:
+            nonlocal gone
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            if not self._finished:  # a server also reports a disconnect once the answer is complete
+                gone = True
+                inside.cancel()
+
+        watcher = asyncio.create_task(watch())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not gone or inside.uncancel() > 0:
+                raise
+            raise ClientGone("The client hung up.") from None
+        finally:
+            watcher.cancel()
+
+    async def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send the status and the headers."""
+        self.started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, chunk: bytes) -> None:
+        """Send a part of the body; waits while the client does not take more."""
+        if chunk:
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def finish(self, last: bytes = b"") -> None:
+        """Send the last part of the body."""
+        self._finished = True
+        await self._send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole answer."""
+        await self.begin(status, [*headers, (b"content-length", b"%d" % len(body))])
+        await self.finish(body)
+
+
+def _too_large(cap: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The request's body is larger than {cap} bytes, this gateway's cap (general_settings.max_request_size_mb).",
+        param="request_body",
+    )

@@ -1,0 +1,82 @@
+"""What one call uses, counted while its answer passes."""
+
+from collections.abc import Sequence
+
+from sekisho.core.events import Event, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
+from sekisho.core.money import Price
+from sekisho.core.usage import Usage
+from sekisho.core.wire import Target
+from sekisho.ledger.estimate import Estimator
+
+
+class Meter:
+    """Counts one call, from the moment an upstream took it.
+
+    The upstream's own report is what counts. Where there is none, because the client or the upstream left early, the
+    tokens are estimated from the bytes that went both ways.
+    """
+
+    def __init__(self, estimator: Estimator) -> None:
+        self.request_bytes = 0
+        self._estimator = estimator
+        self._answer_bytes = 0
+        self._target: Target | None = None
+        self._reported: Usage | None = None
+
+    def taken_by(self, target: Target) -> None:
+        """An upstream has been sent the request and has not refused it: from here on it costs money."""
+        self._target = target
+        self._answer_bytes = 0
+
+    def not_taken(self) -> None:
+        """The upstream refused it, or was never reached: this attempt costs nothing."""
+        self._target = None
+
+    def observe(self, events: Sequence[Event]) -> None:
+        """Count a part of a streamed answer."""
+        for event in events:
+            match event:
+                case TextDelta(text) | ThinkingDelta(text):
+                    self._answer_bytes += len(text)
+                case ToolCallDelta(fragment=fragment):
+                    self._answer_bytes += len(fragment)
+                case UsageReport(usage):
+                    self.report(usage)
+                case _:
+                    pass
+
+    def report(self, usage: Usage) -> None:
+        """Take the upstream's own count."""
+        self._reported = usage
+        if self._target is not None:
+            self._estimator.learn(self._target.upstream_model, self.request_bytes, usage)
+
+    @property
+    def estimated(self) -> bool:
+        """Whether something was used whose count is a guess."""
+        return self._target is not None and self._reported is None
+
+    @property
+    def usage(self) -> Usage:
+        """What the call has used so far."""
+        if self._reported is not None:
+            return self._reported
+        if self._target is None:
+            return Usage()
+        model = self._target.upstream_model
+        return Usage(
+            input=self._estimator.input_tokens(model, self.request_bytes),
+            output=self._estimator.output_tokens(model, self._answer_bytes),
+        )
+
+    @property
+    def price(self) -> Price | None:
+        """The price of the upstream that took the call; None when unpriced."""
+        return self._target.price if self._target is not None else None
+
+    @property
+    def cost(self) -> int | None:
+        """Nano-dollars; None when the model is unpriced, zero when no upstream took the call."""
+        if self._target is None:
+            return 0
+        return self.price.cost(self.usage) if self.price is not None else None

@@ -1,0 +1,73 @@
+"""One upstream's answer, from the moment it is certain that it answers."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from sekisho.core.errors import UpstreamError, UpstreamUnavailable
+from sekisho.core.events import ChatAnswer, Event
+from sekisho.core.wire import StreamReader, Target, UpstreamDialect, WireFault, WireRequest
+from sekisho.gateway.upstream import CallFailed, ConnectFailed, TimedOut, UpstreamResponse
+
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+class Reply:
+    """A target's answer to one request. To be closed, whatever happens."""
+
+    def __init__(self, target: Target, dialect: UpstreamDialect, wire: WireRequest, response: UpstreamResponse) -> None:
+        self.target = target
+        self.wire = wire
+        self._dialect = dialect
+        self._response = response
+        self._first: Sequence[Event] = ()
+        self._rest: AsyncIterator[Sequence[Event]] | None = None
+
+    async def read_answer(self) -> ChatAnswer:
+        """The whole answer. Raises UpstreamError."""
+        try:
+            body = await self._response.read(_MAX_ANSWER_BYTES)
+            return self._dialect.read_answer(body, self.wire)
+        except CallFailed as failure:
+            raise explain(failure, self.target) from failure
+        except WireFault as fault:
+            raise self.target.classify_fault(fault) from fault
+
+    async def await_first_event(self) -> None:
+        """Wait until the stream has begun with something to pass on; a failure before that can still go elsewhere."""
+        self._rest = self._read_stream(self._dialect.stream_reader(self.wire))
+        self._first = await anext(self._rest)
+
+    async def events(self) -> AsyncIterator[Sequence[Event]]:
+        """The stream's events, in the groups they arrive in. Raises UpstreamError when it breaks."""
+        assert self._rest is not None
+        yield self._first
+        async for events in self._rest:
+            yield events
+
+    def close(self) -> None:
+        """Free the connection."""
+        self._response.close()
+
+    async def _read_stream(self, reader: StreamReader) -> AsyncIterator[Sequence[Event]]:
+        try:
+            async for chunk in self._response.chunks():
+                if events := reader.feed(chunk):
+                    yield events
+        except CallFailed as failure:
+            raise explain(failure, self.target) from failure
+        except WireFault as fault:
+            raise self.target.classify_fault(fault) from fault
+        if not reader.complete:
+            raise UpstreamUnavailable("The model's answer ended early.", verdict="elsewhere", status=502)
+
+
+def explain(failure: CallFailed, target: Target) -> UpstreamError:
+    """What a failed connection means for the call. The details are for the log: addresses are nobody's business."""
+    where = f"the upstream of '{target.model_name}' ({target.region or target.provider})"
+    if isinstance(failure, ConnectFailed):
+        message = f"Could not connect to {where}."
+        return UpstreamUnavailable(message, verdict="elsewhere", native="connect", cooldown=5.0)
+    if isinstance(failure, TimedOut):
+        message = f"No answer in time from {where}."
+        return UpstreamUnavailable(message, verdict="elsewhere", native="timeout", status=504)
+    message = f"The connection to {where} was lost."
+    return UpstreamUnavailable(message, verdict="elsewhere", native="connection_lost", status=502)

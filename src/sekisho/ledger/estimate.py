@@ -1,0 +1,42 @@
+"""What a call will use, guessed from what its model used before.
+
+Agents send no `max_tokens` or a huge one; holding the worst case would starve them. So the input is estimated from the
+size of the request with a ratio learned per model, and the output from what the model's calls really produce. The
+same figures charge a stream whose client left before the upstream told the usage.
+"""
+
+from sekisho.core.usage import Usage
+
+_BYTES_PER_TOKEN = 4.0
+_OUTPUT_TOKENS = 256.0
+_LEARNING = 0.1
+
+
+class Estimator:
+    """Learns bytes per input token and output tokens per call, by model name."""
+
+    def __init__(self) -> None:
+        self._ratio: dict[str, float] = {}
+        self._output: dict[str, float] = {}
+
+    def estimate(self, model: str, request_bytes: int, ceiling: int | None) -> Usage:
+        """The tokens a request of this size will probably use; `ceiling` is the most it may produce."""
+        output = int(self._output.get(model, _OUTPUT_TOKENS)) + 1
+        return Usage(input=self.input_tokens(model, request_bytes), output=min(output, ceiling or output))
+
+    def input_tokens(self, model: str, request_bytes: int) -> int:
+        """The input tokens of a request of this size, at least 1."""
+        return max(1, int(request_bytes / self._ratio.get(model, _BYTES_PER_TOKEN)))
+
+    def output_tokens(self, model: str, answer_bytes: int) -> int:
+        """The output tokens of a part of an answer."""
+        return -int(-answer_bytes // self._ratio.get(model, _BYTES_PER_TOKEN))
+
+    def learn(self, model: str, request_bytes: int, usage: Usage) -> None:
+        """Take the true figures of a finished call into account."""
+        if usage.prompt > 0 and request_bytes > 0:
+            ratio = min(max(request_bytes / usage.prompt, 1.0), 16.0)
+            known = self._ratio.get(model, ratio)
+            self._ratio[model] = known + _LEARNING * (ratio - known)
+        known = self._output.get(model, float(usage.output))
+        self._output[model] = known + _LEARNING * (usage.output - known)

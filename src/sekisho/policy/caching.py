@@ -1,0 +1,31 @@
+"""Cache points for clients that set none: agents repeat their whole conversation at every step."""
+
+from sekisho.core.chat import CacheMark, ChatRequest, RedactedThinking, Thinking
+from sekisho.core.model import ModelFacts
+
+_MARK = CacheMark()
+
+
+def mark_for_caching(chat: ChatRequest, facts: ModelFacts) -> None:
+    """Mark the end of the system prompt, of the tools, and of the last two user turns, where the model can cache.
+
+    Does nothing if the client marked anything itself. The last two user turns, because the one before the last is
+    what the previous step wrote and this step can read. At most four marks, which is Bedrock's limit.
+    """
+    if not facts.cache or _is_marked(chat):
+        return
+    if chat.system and "system" in facts.cache:
+        chat.system[-1].cache = _MARK
+    if chat.tools and "tools" in facts.cache:
+        chat.tools[-1].cache = _MARK
+    if "messages" in facts.cache:
+        for message in [message for message in chat.messages if message.role == "user" and message.parts][-2:]:
+            last = message.parts[-1]
+            if not isinstance(last, Thinking | RedactedThinking):
+                last.cache = _MARK
+
+
+def _is_marked(chat: ChatRequest) -> bool:
+    if any(text.cache for text in chat.system) or any(tool.cache for tool in chat.tools):
+        return True
+    return any(getattr(part, "cache", None) is not None for message in chat.messages for part in message.parts)

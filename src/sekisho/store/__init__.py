@@ -1,0 +1,1 @@
+"""Every table, every SQL statement and every migration, for SQLite and PostgreSQL."""

@@ -1,0 +1,195 @@
+"""The connection to SQLite or PostgreSQL, and the two kinds of transaction: reading and writing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from sekisho.core.errors import ConfigError, StoreUnavailable
+from sekisho.store.tables import changes
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql import Insert
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+Result = TypeVar("Result")
+
+_WRITES: Final = "sekisho_writes"
+_CONNECT_SECONDS: Final = 5
+_COMMAND_SECONDS: Final = 30
+_BUSY_MILLISECONDS: Final = 10_000
+_PRISMA_PARAMETERS: Final = ("connection_limit", "pool_timeout", "connect_timeout", "pgbouncer", "socket_timeout")
+"""Settings of LiteLLM's database client that stand in its users' addresses and mean nothing to ours."""
+
+
+class Database:
+    """One pool of connections. A failure to reach the database is raised as `StoreUnavailable`."""
+
+    def __init__(self, url: str) -> None:
+        address = _address(url)
+        self.postgres: Final = address.get_backend_name() == "postgresql"
+        self._engine: Final = _postgres_engine(address) if self.postgres else _sqlite_engine(address)
+        self._writer: Final = self._engine.execution_options(**{_WRITES: True})
+        self._threaded: Final = None if self.postgres else _sqlite_writer(address)
+        self._failures: Final = _failures(self.postgres)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads, rolled back at its end."""
+        with self._reporting():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes, committed at its end; on SQLite it holds the only write lock from its start."""
+        with self._reporting():
+            async with self._writer.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def change(self) -> AsyncIterator[AsyncConnection]:
+        """A write that other processes must notice: it bumps the change counter in the same transaction."""
+        async with self.write() as connection:
+            yield connection
+            bump = self.insert(changes).values(id=1, counter=1)
+            counter = changes.c.counter + 1
+            await connection.execute(bump.on_conflict_do_update(index_elements=["id"], set_={"counter": counter}))
+
+    async def transact(self, work: Callable[[sa.Connection], Result]) -> Result:
+        """Run `work` as one writing transaction and commit it.
+
+        On SQLite it runs in a thread as a whole: passing each statement to a thread, as `write` does, costs several
+        times more than the statements themselves.
+        """
+        with self._reporting():
+            if self._threaded is not None:
+                return await asyncio.to_thread(_in_transaction, self._threaded, work)
+            async with self._writer.begin() as connection:
+                return await connection.run_sync(work)
+
+    def insert(self, table: sa.Table) -> "Insert":
+        """An INSERT that knows ON CONFLICT, which the two databases write alike."""
+        # Each dialect costs import time, and a process needs one of them only.
+        if self.postgres:
+            from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415
+        else:
+            from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]  # noqa: PLC0415 -- same methods
+        return insert(table)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+        if self._threaded is not None:
+            self._threaded.dispose()
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except self._failures as error:
+            if _is_about_data(error):
+                raise
+            raise StoreUnavailable("The database does not answer; try again in a moment.") from error
+
+
+def _is_about_data(error: BaseException) -> bool:
+    """Whether the database answered, and refused this statement or its values (SQLSTATE classes 22, 54)."""
+    if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError | sa.exc.DataError):
+        return True
+    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return isinstance(sqlstate, str) and sqlstate.startswith(("22", "54"))
+
+
+def _address(url: str) -> sa.URL:
+    """The address for SQLAlchemy of a PostgreSQL URL, a SQLite URL or the path of a SQLite file."""
+    if "://" not in url:
+        return sa.URL.create("sqlite+aiosqlite", database=str(Path(url).expanduser()))
+    try:
+        address = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise ConfigError("database_url cannot be read; expected postgresql://user:password@host:5432/name") from None
+    backend = address.drivername.partition("+")[0]
+    if backend == "sqlite":
+        return address.set(drivername="sqlite+aiosqlite")
+    if backend not in {"postgres", "postgresql"}:
+        raise ConfigError(f"database_url: {backend} is not supported; expected postgresql:// or sqlite:///")
+    query = dict(address.difference_update_query(_PRISMA_PARAMETERS).query)
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    return address.set(drivername="postgresql+asyncpg", query=query)
+
+
+def _postgres_engine(address: sa.URL) -> AsyncEngine:
+    return create_async_engine(
+        address,
+        pool_size=5,
+        max_overflow=5,
+        pool_timeout=_CONNECT_SECONDS,
+        pool_pre_ping=True,
+        connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS},
+        json_serializer=_to_json,
+        json_deserializer=msgspec.json.decode,
+    )
+
+
+def _sqlite_engine(address: sa.URL) -> AsyncEngine:
+    engine = create_async_engine(address, pool_size=3, json_serializer=_to_json, json_deserializer=msgspec.json.decode)
+    _listen(engine.sync_engine)
+    return engine
+
+
+def _sqlite_writer(address: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(
+        address.set(drivername="sqlite"),
+        pool_size=1,
+        connect_args={"check_same_thread": False},  # one at a time, but not always in the same thread
+        json_serializer=_to_json,
+        json_deserializer=msgspec.json.decode,
+    )
+    _listen(engine)
+    return engine.execution_options(**{_WRITES: True})
+
+
+def _listen(engine: sa.Engine) -> None:
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+
+
+def _in_transaction(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
+    with engine.begin() as connection:
+        return work(connection)
+
+
+def _prepare_sqlite(connection: "DBAPIConnection", _record: object) -> None:
+    """Set up a new connection. Transactions are begun by `_begin_sqlite`, not by the driver, which would begin late."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """Begin; a writer takes the lock at once, since a reader that turns writer cannot wait for it."""
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _failures(postgres: bool) -> tuple[type[BaseException], ...]:
+    """What says that the database is away. asyncpg's own errors come through unwrapped while connecting."""
+    failures: tuple[type[BaseException], ...] = (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError, TimeoutError)
+    if not postgres:
+        return failures
+    import asyncpg  # noqa: PLC0415 -- costs import time that SQLite need not pay
+
+    return (*failures, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+def _to_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

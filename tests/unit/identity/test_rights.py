@@ -1,0 +1,47 @@
+import pytest
+
+from sekisho.core.caller import Caller, Role
+from sekisho.core.errors import AccessDenied
+from sekisho.identity.rights import check_endpoint, check_route
+
+READ_ONLY = ("/key/info", "/team/info", "/user/info", "/spend/logs", "/v1/models")
+
+
+@pytest.mark.parametrize(
+    ("role", "opened", "closed"),
+    [
+        ("proxy_admin", ("/key/generate", "/team/new", "/user/new", "/user/list", *READ_ONLY), ()),
+        ("proxy_admin_viewer", ("/user/list", *READ_ONLY), ("/key/generate", "/key/delete", "/team/new", "/user/new")),
+        ("internal_user", ("/key/generate", "/team/update", *READ_ONLY), ("/team/new", "/user/new", "/user/list")),
+        ("internal_user_viewer", READ_ONLY, ("/key/generate", "/team/update", "/user/list")),
+    ],
+)
+def test_what_each_role_opens(role: Role, opened: tuple[str, ...], closed: tuple[str, ...]) -> None:
+    caller = Caller(role=role)
+    for path in opened:
+        check_endpoint(caller, path)
+    for path in closed:
+        with pytest.raises(AccessDenied, match=role):
+            check_endpoint(caller, path)
+
+
+@pytest.mark.parametrize(
+    ("routes", "opened", "closed"),
+    [
+        ((), ("/v1/chat/completions", "/key/info"), ()),
+        (("llm_api_routes",), ("/v1/chat/completions", "/v1/models"), ("/key/info", "/spend/logs")),
+        (("management_routes",), ("/key/info", "/key/generate"), ("/v1/chat/completions",)),
+        (("info_routes",), ("/key/info", "/v1/models"), ("/key/generate", "/v1/chat/completions")),
+        (("/v1/chat/*",), ("/v1/chat/completions",), ("/v1/models", "/chat/completions")),
+        (("/key/info", "/v1/models"), ("/key/info", "/v1/models"), ("/key/info/x", "/models")),
+    ],
+)
+def test_what_a_key_for_some_routes_opens(
+    routes: tuple[str, ...], opened: tuple[str, ...], closed: tuple[str, ...]
+) -> None:
+    caller = Caller(role="proxy_admin", allowed_routes=routes)
+    for path in opened:
+        check_route(caller, path)
+    for path in closed:
+        with pytest.raises(AccessDenied, match="does not open"):
+            check_route(caller, path)

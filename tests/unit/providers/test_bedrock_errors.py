@@ -1,0 +1,149 @@
+"""The table of Bedrock's errors: status to the caller, and where to try again."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sekisho.core.errors import (
+    UpstreamError,
+    UpstreamMisconfigured,
+    UpstreamRejected,
+    UpstreamThrottled,
+    UpstreamUnavailable,
+)
+from sekisho.providers.bedrock.errors import classify, read_error, read_fault
+
+NOW = 1_700_000_000.0  # 20 seconds past a full minute
+ON_DEMAND = (
+    "Invocation of model ID anthropic.claude-opus-5-5 with on-demand throughput isn’t supported. Retry your request "
+    "with the ID or ARN of an inference profile that contains this model."
+)
+
+
+def judge(status: int, code: str, text: str = "words", *, renewable: bool = True, **fields: object) -> UpstreamError:
+    body = json.dumps({"message": text, **fields}).encode()
+    return classify(read_error(status, {"x-amzn-errortype": code}, body), NOW, renewable=renewable)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "text", "kind", "verdict", "told"),
+    [
+        (429, "ThrottlingException", "Too many tokens, please wait", UpstreamThrottled, "elsewhere", 429),
+        (429, "", "slow down", UpstreamThrottled, "elsewhere", 429),
+        (400, "ServiceQuotaExceededException", "quota", UpstreamThrottled, "elsewhere", 429),
+        (429, "ModelNotReadyException", "cold", UpstreamUnavailable, "same", 503),
+        (503, "ServiceUnavailableException", "busy", UpstreamUnavailable, "same", 503),
+        (500, "InternalServerException", "oops", UpstreamUnavailable, "same", 503),
+        (408, "ModelTimeoutException", "late", UpstreamUnavailable, "never", 504),
+        (424, "ModelErrorException", "bad", UpstreamUnavailable, "elsewhere", 502),
+        (400, "ValidationException", "messages: at least one is required", UpstreamRejected, "never", 400),
+        (400, "ValidationException", "prompt is too long: 9 tokens > 8 maximum", UpstreamRejected, "never", 400),
+        (400, "ValidationException", ON_DEMAND, UpstreamMisconfigured, "elsewhere", 502),
+        (
+            400,
+            "ValidationException",
+            "The model identifier is invalid.",
+            UpstreamMisconfigured,
+            "elsewhere",
+            502,
+        ),
+        (403, "AccessDeniedException", "denied", UpstreamMisconfigured, "elsewhere", 502),
+        (404, "ResourceNotFoundException", "gone", UpstreamMisconfigured, "elsewhere", 502),
+        (403, "ExpiredTokenException", "expired", UpstreamMisconfigured, "same", 502),
+        (403, "UnrecognizedClientException", "who?", UpstreamMisconfigured, "same", 502),
+        (403, "InvalidSignatureException", "skew", UpstreamMisconfigured, "same", 502),
+        (413, "", "large", UpstreamRejected, "never", 413),
+        (401, "", "no", UpstreamMisconfigured, "elsewhere", 502),
+        (301, "", "moved", UpstreamMisconfigured, "elsewhere", 502),
+        (418, "", "teapot", UpstreamMisconfigured, "elsewhere", 502),
+        (502, "", "proxy", UpstreamUnavailable, "same", 503),
+    ],
+)
+def test_the_table(status: int, code: str, text: str, kind: type[UpstreamError], verdict: str, told: int) -> None:
+    error = judge(status, code, text)
+    assert (type(error), error.verdict, error.status) == (kind, verdict, told)
+    assert error.native == (code or None)
+
+
+def test_a_throttle_says_rate_limit_and_when_the_minute_is_over() -> None:
+    error = judge(429, "ThrottlingException", "Too many tokens, please wait before trying again.")
+    assert "rate limit" in error.message.lower()
+    assert "Too many tokens" in error.message
+    assert error.retry_after == error.cooldown == 40.0
+
+
+def test_a_daily_quota_rests_for_an_hour_and_a_given_wait_is_kept() -> None:
+    assert judge(429, "ThrottlingException", "Too many tokens per day").cooldown == 3600.0
+    headers = {"x-amzn-errortype": "ThrottlingException", "retry-after": "7"}
+    assert classify(read_error(429, headers, b"{}"), NOW, renewable=False).retry_after == 7.0
+
+
+def test_a_rejection_keeps_bedrocks_own_words() -> None:
+    text = "input is too long for requested model"
+    assert judge(400, "ValidationException", text).message == text
+
+
+def test_a_misconfigured_target_is_not_blamed_on_the_caller_and_shows_no_account() -> None:
+    text = "User: arn:aws:sts::111122223333:assumed-role/r/s is not authorized to perform: bedrock:InvokeModel"
+    error = judge(403, "AccessDeniedException", text)
+    assert "111122223333" not in error.message
+    assert "your request is not the cause" in error.message
+    assert error.__notes__ == [f"Bedrock says: {text}"]
+    assert error.cooldown == 300.0
+
+
+def test_keys_that_cannot_be_renewed_are_not_tried_again() -> None:
+    error = judge(403, "ExpiredTokenException", renewable=False)
+    assert (error.verdict, error.cooldown) == ("elsewhere", 300.0)
+    assert judge(403, "ExpiredTokenException").cooldown == 0.0
+
+
+def test_a_models_own_client_error_is_a_rejection() -> None:
+    error = judge(424, "ModelErrorException", "bad input", originalStatusCode=400)
+    assert (type(error), error.verdict, error.status) == (UpstreamRejected, "never", 400)
+    assert judge(424, "ModelErrorException", originalStatusCode=503).verdict == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "code", "text"),
+    [
+        ({"x-amzn-errortype": "FooException:http://a.com/x/"}, b'{"message":"m"}', "FooException", "m"),
+        ({}, b'{"__type":"com.amazon.coral#FooException","Message":"M"}', "FooException", "M"),
+        ({"x-amzn-errortype": "ThrottlingException"}, b"<html>secret</html>", "ThrottlingException", "HTTP 400"),
+        ({}, b"[1]", "", "HTTP 400"),
+        ({}, b'{"message":7}', "", "HTTP 400"),
+    ],
+)
+def test_the_forms_of_an_error_response(headers: dict[str, str], body: bytes, code: str, text: str) -> None:
+    error = read_error(400, headers, body)
+    assert (error.code, error.text) == (code, text)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "verdict"),
+    [
+        ("throttlingException", UpstreamThrottled, "elsewhere"),
+        ("internalServerException", UpstreamUnavailable, "same"),
+        ("serviceUnavailableException", UpstreamUnavailable, "same"),
+        ("modelStreamErrorException", UpstreamUnavailable, "elsewhere"),
+        ("modelTimeoutException", UpstreamUnavailable, "never"),
+        ("validationException", UpstreamRejected, "never"),
+        ("corrupt", UpstreamUnavailable, "elsewhere"),
+        ("malformed_output", UpstreamUnavailable, "same"),
+        ("neverHeardOfException", UpstreamUnavailable, "same"),
+    ],
+)
+def test_faults_inside_a_stream(code: str, kind: type[UpstreamError], verdict: str) -> None:
+    error = classify(read_fault(code, "words"), NOW, renewable=True)
+    assert (type(error), error.verdict) == (kind, verdict)
+
+
+@given(
+    status=st.integers(300, 599), code=st.text(max_size=30), body=st.binary(max_size=60) | st.just(b'{"message":"x"}')
+)
+def test_every_response_has_a_meaning(status: int, code: str, body: bytes) -> None:
+    error = classify(read_error(status, {"x-amzn-errortype": code}, body), NOW, renewable=True)
+    assert error.status >= 400
+    assert error.message

@@ -1,0 +1,6 @@
+"""An open store on each kind of database."""
+
+from tests.support.databases import database_url, postgres_folder
+from tests.support.stores import clock, store
+
+__all__ = ["clock", "database_url", "postgres_folder", "store"]
