@@ -1,38 +1,44 @@
 """Build the application from a checked configuration: the only place where concrete classes of all rooms meet."""
 
+import asyncio
+import contextlib
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from random import Random
 from types import ModuleType
+from typing import Any
 
+import msgspec
 from fastapi import FastAPI
 from msgspec import Struct
 
 from sekisho import __version__, dialects, providers
 from sekisho.config.snapshot import Deployment, Finding, Snapshot
-from sekisho.control.api.app import PATHS, build_control
+from sekisho.control.api.app import build_control
 from sekisho.control.services.context import Services
 from sekisho.core.catalogue import ModelEntry
 from sekisho.core.clock import Clock, SystemClock
-from sekisho.core.errors import ConfigError
+from sekisho.core.errors import ConfigError, Conflict, StoreUnavailable
 from sekisho.core.wire import ClientDialect, Counterpart, ProviderEnvironment, Target, UpstreamDialect
 from sekisho.gateway.app import Gateway
 from sekisho.gateway.attempts import UpstreamAccess
 from sekisho.gateway.cooldowns import Cooldowns
-from sekisho.gateway.exchange import Receive, Scope, Send
+from sekisho.gateway.exchange import Exchange, Receive, Scope, Send
 from sekisho.gateway.images import ImageFetcher
 from sekisho.gateway.lifecycle import Rooms
 from sekisho.gateway.roads import World
 from sekisho.gateway.thinking import ThinkingKeeper
 from sekisho.gateway.upstream import UpstreamClient
 from sekisho.identity.authenticate import Identity
+from sekisho.identity.keys import hash_key, mask_key
 from sekisho.ledger.estimate import Estimator
 from sekisho.ledger.ledger import Ledger
 from sekisho.policy.access import may_use
+from sekisho.providers import Provider
 from sekisho.store.engine import Store, open_store
-from sekisho.store.records import UsageRow
+from sekisho.store.records import KeyRecord, UsageRow
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -42,6 +48,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     master_key: str
     database_url: str
     counterpart: Counterpart | None = None
+
+
+_ALIVE = frozenset({"/health/liveliness", "/health/liveness"})
+_PING_SECONDS = 2.0
+_JSON = [(b"content-type", b"application/json")]
 
 
 class Application:
@@ -56,10 +67,25 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and self._gateway.serves(scope["method"], scope["path"]):
+        path = scope["path"]
+        if self._gateway.serves(scope["method"], path):
             await self._gateway(scope, receive, send)
+        elif path in _ALIVE:
+            await Exchange(scope, receive, send).answer(200, _JSON, b'"I\'m alive!"')
+        elif path == "/health/readiness":
+            await Exchange(scope, receive, send).answer(200, _JSON, await self._tell_readiness())
         else:
             await self._control(scope, receive, send)
+
+    async def _tell_readiness(self) -> bytes:
+        """Ready also without the database: known keys go on being served, and usage is written later."""
+        database = "connected"
+        try:
+            async with asyncio.timeout(_PING_SECONDS):
+                await self._store.ping()
+        except (StoreUnavailable, TimeoutError):
+            database = "disconnected"
+        return msgspec.json.encode({"status": "healthy", "db": database, "sekisho_version": __version__})
 
     async def close(self) -> None:
         """Write what is still to be written, and free everything."""
@@ -84,7 +110,7 @@ async def assemble(settings: Settings, clock: Clock | None = None) -> Applicatio
         identity=identity,
         ledger=ledger,
         estimator=Estimator(),
-        access=UpstreamAccess(client, _find("upstream", dialects), Cooldowns(clock), Random()),
+        access=UpstreamAccess(client, upstream_dialects(), Cooldowns(clock), Random()),  # noqa: S311  # chance, not secrecy
         images=ImageFetcher(),
         thinking=ThinkingKeeper(clock),
         journal=store.journal,
@@ -95,11 +121,9 @@ async def assemble(settings: Settings, clock: Clock | None = None) -> Applicatio
         clock=clock,
         catalogue=Catalogue(world),
         may_use=may_use,
-        on_change=[],
         version=__version__,
     )
-    clients: dict[str, ClientDialect] = _find("client", dialects)
-    return Application(Gateway(rooms, clients), build_control(services), store, identity, client)
+    return Application(Gateway(rooms, client_dialects()), build_control(services), store, identity, client)
 
 
 async def prepare_store(database_url: str, clock: Clock, starter_key: str | None) -> None:
@@ -107,14 +131,30 @@ async def prepare_store(database_url: str, clock: Clock, starter_key: str | None
     store = await open_store(database_url, clock)
     try:
         if starter_key is not None:
-            await ensure_key(store, starter_key, alias="starter")
+            await _ensure_key(store, starter_key, clock.now())
     finally:
         await store.close()
 
 
+async def _ensure_key(store: Store, key: str, now: float) -> None:
+    """The starter key's record, if it is not there: a key without limits that belongs to nobody."""
+    key_hash = hash_key(key)
+    if await store.keys.get(key_hash) is None:
+        record = KeyRecord(
+            key_hash=key_hash,
+            key_name=mask_key(key),
+            key_alias="starter",
+            created_at=now,
+            created_by="sekisho serve",
+            updated_at=now,
+        )
+        with contextlib.suppress(Conflict):  # somebody gave this alias to a key of their own: theirs stays
+            await store.keys.insert(record)
+
+
 async def simulation_needed(snapshot: Snapshot) -> bool:
     """Whether some deployment needs credentials from this machine's surroundings and none are to be found."""
-    for provider in _folders(providers):
+    for provider in _providers():
         served = [deployment for deployment in snapshot.deployments if provider.claims(deployment.model)]
         if await provider.detect_simulation(served):
             return True
@@ -164,23 +204,33 @@ class Catalogue:
         return self._entries
 
 
-def _provider_of(deployment: Deployment) -> ModuleType:
-    for provider in _folders(providers):
+def client_dialects() -> dict[str, ClientDialect]:
+    """The dialects that clients may speak, by name: whoever adds a folder adds a dialect."""
+    return {folder.name: folder.client for folder in _folders(dialects) if hasattr(folder, "client")}
+
+
+def upstream_dialects() -> dict[str, UpstreamDialect]:
+    """The dialects that upstreams may speak, by name."""
+    return {folder.name: folder.upstream for folder in _folders(dialects) if hasattr(folder, "upstream")}
+
+
+def _providers() -> list[Provider]:
+    return _folders(providers)
+
+
+def _provider_of(deployment: Deployment) -> Provider:
+    for provider in _providers():
         if provider.claims(deployment.model):
             return provider
-    known = ", ".join(provider.name for provider in _folders(providers))
+    known = ", ".join(provider.name for provider in _providers())
     raise ConfigError(
-        f"no provider here serves '{deployment.model}' (there are: {known}); calls to '{deployment.model_name}' "
-        "do not reach this deployment",
+        f"no provider here serves '{deployment.model}' (there are: {known}); "
+        f"calls to '{deployment.model_name}' do not reach this deployment"
     )
 
 
-def _find(side: str, package: ModuleType) -> dict[str, object]:
-    """The dialects that have this side, by name: whoever adds a folder adds a dialect."""
-    return {folder.name: getattr(folder, side) for folder in _folders(package) if hasattr(folder, side)}
-
-
-def _folders(package: ModuleType) -> list[ModuleType]:
+def _folders(package: ModuleType) -> list[Any]:
+    """The packages in a package; what is in them is known only when they are there."""
     found = pkgutil.iter_modules(package.__path__)
     return [importlib.import_module(f"{package.__name__}.{module.name}") for module in found if module.ispkg]
 

@@ -2,7 +2,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.gateway import Gateway, Simulator, run_gateway, run_simulator
 
 CONFIG = """

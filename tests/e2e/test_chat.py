@@ -5,7 +5,6 @@ import json
 import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
-
 from tests.support.gateway import Gateway, Simulator
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -39,8 +38,8 @@ def test_an_answer_has_the_alias_the_usage_and_the_cost(client: OpenAI, simulato
     assert answer.choices[0].finish_reason == "stop"
     (call,) = simulator.calls()
     assert answer.usage is not None
-    assert answer.usage.prompt_tokens == call["usage"]["inputTokens"] + call["usage"].get("cacheReadInputTokens", 0)
-    assert answer.usage.completion_tokens == call["usage"]["outputTokens"]
+    assert answer.usage.prompt_tokens == call["usage"]["input"]
+    assert answer.usage.completion_tokens == call["usage"]["output"]
     cost = answer.usage.model_extra["cost"] if answer.usage.model_extra else 0
     # Claude Sonnet 4.5 through a regional profile: $3.30 and $16.50 per million tokens.
     assert cost == pytest.approx((answer.usage.prompt_tokens * 3.3 + answer.usage.completion_tokens * 16.5) / 1e6)
@@ -71,9 +70,7 @@ def test_without_asking_a_stream_has_no_usage_chunk(client: OpenAI) -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_parallel_tool_calls_and_their_results(
-    client: OpenAI, simulator: Simulator, streamed: bool
-) -> None:
+def test_parallel_tool_calls_and_their_results(client: OpenAI, simulator: Simulator, streamed: bool) -> None:
     messages = say(script(tools=[{"name": "get_weather", "input": {"city": city}} for city in ("Kyoto", "Nara")]))
     if streamed:
         calls: dict[int, dict[str, str]] = {}
@@ -112,7 +109,9 @@ def test_parallel_tool_calls_and_their_results(
 
 
 @pytest.mark.parametrize("name", ["server.tools/get-weather", "w" * 80])
-def test_names_that_bedrock_does_not_take_come_back_as_they_were(client: OpenAI, simulator: Simulator, name: str) -> None:
+def test_names_that_bedrock_does_not_take_come_back_as_they_were(
+    client: OpenAI, simulator: Simulator, name: str
+) -> None:
     tool: ChatCompletionToolParam = {"type": "function", "function": {**WEATHER["function"], "name": name}}
     answer = client.chat.completions.create(
         model="sonnet",

@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tests.clients.cline import install_cline, run_cline
 from tests.e2e.conftest import CONFIG
 from tests.support.gateway import Simulator, run_gateway
@@ -56,9 +55,9 @@ def test_cline_writes_a_file_while_its_model_is_throttled(
     assert [call["status"] for call in calls if SONNET in call["model"]] == [429]
     assert {row["model_group"] for row in rows} == {"haiku"}
     assert {row["status"] for row in rows} == {"success"}
-    for name, counted in (("prompt_tokens", PROMPT_KINDS), ("completion_tokens", ("outputTokens",))):
+    for name, counted in (("prompt_tokens", PROMPT_KINDS), ("completion_tokens", ("output",))):
         assert sum(row[name] for row in rows) == sum(call["usage"].get(kind, 0) for call in served for kind in counted)
     assert round(info["spend"] * 1e9) == sum(row["metadata"]["cost_nano"] for row in rows) > 0
 
 
-PROMPT_KINDS = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+PROMPT_KINDS = ("input", "cache_read", "cache_write_5m", "cache_write_1h")

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.e2e.conftest import CONFIG
 from tests.support.gateway import Answer, Gateway, Simulator, run_gateway
 
@@ -164,7 +163,8 @@ def test_without_failover_the_first_answer_counts(tmp_path: Path, simulator: Sim
 
 def test_an_upstream_that_cannot_be_reached_is_skipped(tmp_path: Path, simulator: Simulator) -> None:
     config = CONFIG.replace(
-        "aws_region_name: us-west-2", "aws_region_name: us-west-2\n      aws_bedrock_runtime_endpoint: http://127.0.0.1:9"
+        "aws_region_name: us-west-2",
+        "aws_region_name: us-west-2\n      aws_bedrock_runtime_endpoint: http://127.0.0.1:9",
     )
     with run_gateway(tmp_path / "own", config, simulator.environment) as gateway:
         answer = ask(gateway, "spread")

@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-
 from tests.support.gateway import Gateway, Simulator
 
 
@@ -29,7 +28,7 @@ def test_rows_key_and_counterpart_agree(gateway: Gateway, simulator: Simulator) 
     rows = rows_of(gateway, key)
     calls = simulator.calls()
     assert len(rows) == len(calls) == 3
-    for name, counted in (("prompt_tokens", "inputTokens"), ("completion_tokens", "outputTokens")):
+    for name, counted in (("prompt_tokens", "input"), ("completion_tokens", "output")):
         assert sum(row[name] for row in rows) == sum(call["usage"][counted] for call in calls)
     exact = sum(row["metadata"]["cost_nano"] for row in rows)
     assert exact > 0
@@ -41,7 +40,7 @@ def test_rows_key_and_counterpart_agree(gateway: Gateway, simulator: Simulator) 
     assert (row["status"], row["model_group"], row["session_id"]) == ("success", "sonnet", "task-1")
     assert row["request_tags"] == ["ticket-7"]
     assert (row["metadata"]["region"], row["metadata"]["simulated"]) == ("us-east-1", False)
-    assert {call["requestMetadata"]["sekisho_call_id"] for call in calls} == {row["request_id"] for row in rows}
+    assert {call["request_metadata"]["sekisho_call_id"] for call in calls} == {row["request_id"] for row in rows}
 
 
 def test_an_unpriced_model_is_shown_as_unpriced(gateway: Gateway) -> None:
@@ -128,4 +127,3 @@ def test_tokens_per_minute(gateway: Gateway) -> None:
     statuses = [gateway.post("/v1/chat/completions", chat(), key).status for _ in range(3)]
     assert statuses[0] == 200
     assert statuses[-1] == 429
-

@@ -5,7 +5,6 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
-
 from tests.support.gateway import Gateway, Simulator, call
 
 CHAT = {"model": "sonnet", "messages": [{"role": "user", "content": "Hi"}]}

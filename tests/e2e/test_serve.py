@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.gateway import Simulator, call, run_gateway
 
 from sekisho import __version__
-from tests.support.gateway import Simulator, call, run_gateway
 
 CHAT = {"model": "claude-sonnet", "messages": [{"role": "user", "content": "Hello"}]}
 

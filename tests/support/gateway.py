@@ -39,7 +39,11 @@ def call(
 ) -> Answer:
     """GET, or POST when there is a body. Error statuses are answers too."""
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-    sent = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
+    sent = {
+        "Content-Type": "application/json",
+        **({"Authorization": f"Bearer {key}"} if key else {}),
+        **(headers or {}),
+    }
     try:
         with urlopen(Request(url, data=data, headers=sent), timeout=60) as response:
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.read())

@@ -35,8 +35,8 @@ def write_banner(ready: Ready) -> str:
         lines += [
             "",
             "  SIMULATED: no AWS credentials were found, so a local counterpart of Amazon Bedrock answers.",
-            "  No real model is called and nothing is billed. Answers, tokens and costs are made up; every answer has the",
-            "  header x-sekisho-simulated: true. Give AWS credentials (AWS_PROFILE, a role, keys) to call Bedrock.",
+            "  No real model is called and nothing is billed. Answers, tokens and costs are made up; every answer has",
+            "  the header x-sekisho-simulated: true. Give AWS credentials (AWS_PROFILE, a role, keys) to call Bedrock.",
         ]
     if ready.virtual_key is not None and ready.models:
         lines += _examples(ready.url, ready.virtual_key, ready.models[0])

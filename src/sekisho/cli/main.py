@@ -8,12 +8,14 @@ import typer
 from sekisho import __version__
 
 app = typer.Typer(
-    help="Sekisho: the checkpoint between AI coding agents and their models. / AI コーディングエージェントとモデルの間の関所。",
+    help="The checkpoint between AI coding agents and their models. / AI エージェントとモデルの間の関所。",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-simulate_app = typer.Typer(help="Local counterparts of upstreams. / 上流サービスのローカルな代役。", no_args_is_help=True)
+simulate_app = typer.Typer(
+    help="Local counterparts of upstreams. / 上流サービスのローカルな代役。", no_args_is_help=True
+)
 app.add_typer(simulate_app, name="simulate")
 
 Host = Annotated[str, typer.Option(help="Address to listen on. / 待ち受けるアドレス。")]
@@ -35,33 +37,33 @@ def main(
     """Options of all commands."""
 
 
-@app.command()
+@app.command(help="Serve the gateway. / ゲートウェイを起動する。")
 def serve(
     config: Annotated[Path | None, typer.Option(help="Configuration file. / 設定ファイル。")] = None,
     host: Host = "127.0.0.1",
     port: Port = 4000,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes to serve with. / プロセス数。")] = 1,
 ) -> None:
-    """Serve the gateway. / ゲートウェイを起動する。"""
-    from sekisho.cli.serve import serve as run  # the other commands need not wait for the gateway's imports
+    """Serve the gateway."""
+    from sekisho.cli.serve import serve as run  # noqa: PLC0415  # the other commands need not wait for the gateway's imports
 
     raise typer.Exit(run(config, host, port, workers))
 
 
-@app.command()
+@app.command(help="Check a configuration file. / 設定ファイルを検査する。")
 def check(
     file: Annotated[Path, typer.Argument(help="Configuration file. / 設定ファイル。")],
     strict: Annotated[bool, typer.Option(help="Warnings are errors. / 警告もエラーにする。")] = False,
 ) -> None:
-    """Check a configuration file. / 設定ファイルを検査する。"""
-    from sekisho.cli.check import check as run  # as above
+    """Check a configuration file."""
+    from sekisho.cli.check import check as run  # noqa: PLC0415  # as above
 
     raise typer.Exit(run(file, strict))
 
 
-@simulate_app.command()
+@simulate_app.command(help="Serve a local counterpart of Amazon Bedrock. / Amazon Bedrock のローカルな代役を起動する。")
 def bedrock(host: Host = "127.0.0.1", port: Port = 4001) -> None:
-    """Serve a local counterpart of Amazon Bedrock. / Amazon Bedrock のローカルな代役を起動する。"""
-    from sekisho.cli.simulate import simulate_bedrock  # as above
+    """Serve a local counterpart of Amazon Bedrock."""
+    from sekisho.cli.simulate import simulate_bedrock  # noqa: PLC0415  # as above
 
     raise typer.Exit(simulate_bedrock(host, port))

@@ -9,7 +9,7 @@ _BACKLOG = 2048
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening, non-blocking socket; port 0 takes a free one. Raises OSError saying what could not be listened on."""
+    """A listening, non-blocking socket; port 0 takes a free one. Raises OSError saying which could not be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -55,6 +55,8 @@ class UsageJournal:
         self._hurry = asyncio.Event()
         self._progress = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
+        self.on_durable: Callable[[Sequence[UsageRow]], None] = _ignore
+        """Told of every group once it is durable, in the event loop."""
 
     @property
     def pending(self) -> int:
@@ -132,6 +134,7 @@ class UsageJournal:
         for _ in group:
             self._rows.popleft()
         self._durable += len(group)
+        self.on_durable(group)
         async with self._progress:
             self._progress.notify_all()
 
@@ -144,6 +147,10 @@ class UsageJournal:
         async with self._progress:
             self._progress.notify_all()
         await asyncio.sleep(pause)
+
+
+def _ignore(_rows: Sequence[UsageRow]) -> None:
+    """Nobody wants to know."""
 
 
 def _write(database: Database, rows: Sequence[UsageRow], now: float, connection: sa.Connection) -> None:

@@ -34,7 +34,7 @@ def log_upstream_failure(call_id: str, target: Target, error: SekishoError) -> N
         type(error).__name__,
         error.code,
         error.status,
-        error.message[:300],
+        " ".join([error.message, *getattr(error, "__notes__", ())])[:500],
     )
 
 

@@ -57,9 +57,7 @@ async def _on_validation_error(_request: Request, error: Exception) -> Response:
     first: dict[str, Any] = error.errors()[0]
     place = [str(part) for part in first["loc"] if part not in {"body", "query"}]
     if first["type"] == "json_invalid" or not place:
-        message = (
-            "The body is not valid JSON." if first["type"] == "json_invalid" else "The body must be a JSON object."
-        )
+        wrong = "is not valid JSON" if first["type"] == "json_invalid" else "must be a JSON object"
         return render_error(InvalidRequest(f"The body {wrong}.", param="request_body"))
     field = ".".join(place)
     return render_error(InvalidRequest(f"{field}: {first['msg']}", param=field))

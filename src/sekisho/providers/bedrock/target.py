@@ -28,7 +28,8 @@ from sekisho.providers.bedrock.models import configured_facts, find_facts
 from sekisho.providers.bedrock.prices import configured_price, find_price
 from sekisho.providers.bedrock.signing import Place, Signer
 
-_ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::(\d{12}):role/[\w+=,.@/-]+", re.ASCII)
+# The account may be a placeholder, as in examples: AWS says better than we could that it does not exist.
+_ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::([\w-]+):role/[\w+=,.@/-]+", re.ASCII)
 _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _BEARER_VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
