@@ -28,6 +28,7 @@ from sekisho.gateway.cooldowns import Cooldowns
 from sekisho.gateway.exchange import Exchange, Receive, Scope, Send
 from sekisho.gateway.images import ImageFetcher
 from sekisho.gateway.lifecycle import Rooms
+from sekisho.gateway.relay import JSON
 from sekisho.gateway.roads import World
 from sekisho.gateway.thinking import ThinkingKeeper
 from sekisho.gateway.upstream import UpstreamClient
@@ -52,7 +53,6 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 _ALIVE = frozenset({"/health/liveliness", "/health/liveness"})
 _PING_SECONDS = 2.0
-_JSON = [(b"content-type", b"application/json")]
 
 
 class Application:
@@ -68,12 +68,12 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path = scope["path"]
-        if self._gateway.serves(scope["method"], path):
+        if self._gateway.serves(path):
             await self._gateway(scope, receive, send)
         elif path in _ALIVE:
-            await Exchange(scope, receive, send).answer(200, _JSON, b'"I\'m alive!"')
+            await Exchange(scope, receive, send).answer(200, [JSON], b'"I\'m alive!"')
         elif path == "/health/readiness":
-            await Exchange(scope, receive, send).answer(200, _JSON, await self._tell_readiness())
+            await Exchange(scope, receive, send).answer(200, [JSON], await self._tell_readiness())
         else:
             await self._control(scope, receive, send)
 

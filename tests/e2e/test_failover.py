@@ -88,9 +88,9 @@ def test_a_stream_that_fails_before_its_first_event_goes_elsewhere(gateway: Gate
 @pytest.mark.parametrize(
     "fault",
     [
-        {"kind": "exception_event", "type": "modelStreamErrorException", "after": 3},
-        {"kind": "cut", "after": 3},
-        {"kind": "garbage", "after": 3},
+        {"kind": "exception_event", "type": "modelStreamErrorException", "after": 3, "event_ms": 50},
+        {"kind": "cut", "after": 3, "event_ms": 50},
+        {"kind": "garbage", "after": 3, "event_ms": 50},
     ],
     ids=lambda fault: fault["kind"],
 )

@@ -144,7 +144,9 @@ def run_gateway(
         variables["SEKISHO_MASTER_KEY"] = master_key
     log = home / "stderr.log"
     with _start(command, variables, log, r"ready at (http://\S+)[\s\S]*\n\n\Z") as (url, process, output):
-        yield Gateway(url, process, output, home, master_key or _read_key(home), log)
+        made = home / "master.key"
+        known = master_key or (made.read_text().strip() if made.exists() else "")
+        yield Gateway(url, process, output, home, known, log)
 
 
 @contextlib.contextmanager
@@ -192,10 +194,6 @@ def _read_until(process: "subprocess.Popen[str]", ready: str) -> str:
                 break
             output += chunk
     return output
-
-
-def _read_key(home: Path) -> str:
-    return (home / "master.key").read_text().strip()
 
 
 def _tail(path: Path) -> str:

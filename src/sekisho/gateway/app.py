@@ -1,8 +1,10 @@
 """The data plane as an ASGI application: which path speaks which dialect."""
 
+from sekisho.core.errors import CallerError
 from sekisho.core.wire import ClientDialect
 from sekisho.gateway.exchange import Exchange, Receive, Scope, Send
 from sekisho.gateway.lifecycle import Rooms, live
+from sekisho.gateway.relay import JSON
 
 _ENDPOINTS = {"/chat/completions": ("openai_chat", "acompletion")}
 
@@ -18,11 +20,16 @@ class Gateway:
             for prefix in ("", "/v1")
         }
 
-    def serves(self, method: str, path: str) -> bool:
-        """Whether the request is one for a model."""
-        return method == "POST" and path in self._routes
+    def serves(self, path: str) -> bool:
+        """Whether the path is one for calls to models."""
+        return path in self._routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry one call."""
         dialect, call_type = self._routes[scope["path"]]
-        await live(Exchange(scope, receive, send), dialect, call_type, self._rooms)
+        exchange = Exchange(scope, receive, send)
+        if scope["method"] == "POST":
+            await live(exchange, dialect, call_type, self._rooms)
+        else:
+            error = CallerError(f"{scope['path']} takes POST, not {scope['method']}.", status=405)
+            await exchange.answer(405, [JSON, (b"allow", b"POST")], dialect.write_error(error))

@@ -112,7 +112,7 @@ class Attempts:
                 return reply
 
     async def _call_once(self, candidate: Candidate) -> Reply:
-        """One attempt. Returns when the target answers: with the status line, or with a stream's first event."""
+        """One attempt. Returns with the whole answer, or when the first event of a stream has come."""
         target, call = candidate.target, self._call
         dialect = self._access.dialects[target.dialect]
         if self._snapshot.prompt_caching:
@@ -133,8 +133,7 @@ class Attempts:
                 if response.status != 200:
                     body = await response.read(_ERROR_BODY_BYTES)
                     raise target.classify_response(response.status, response.headers, body)
-                if call.stream:
-                    await reply.await_first_event()
+                await (reply.await_first_event() if call.stream else reply.await_answer())
             except BaseException:  # also when cancelled: the connection must not stay open
                 reply.close()
                 raise

@@ -1,6 +1,7 @@
 """One client's request and the bytes back to it, over raw ASGI."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 _BODY_IDLE_SECONDS = 30.0
+_DISCARD_BYTES = 64 * 1024 * 1024
+_DISCARD_SECONDS = 5.0
 
 
 class Exchange:
@@ -24,6 +27,7 @@ class Exchange:
         client = scope.get("client")
         self.client_ip: str | None = client[0] if client else None
         self.started = False
+        self._body_ended = False
         self._finished = False
         self._receive = receive
         self._send = send
@@ -55,7 +59,25 @@ class Exchange:
                 raise _too_large(cap)
             pieces.append(piece)
             if not message.get("more_body", False):
+                self._body_ended = True
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def discard_body(self) -> None:
+        """Read what is left of the body and throw it away, within bounds.
+
+        A client that is still sending when the answer comes and the connection closes sees a broken connection
+        instead of the answer. One that waits for `100 Continue` is not sending.
+        """
+        if self._body_ended or self.header(b"expect") is not None:
+            return
+        left = _DISCARD_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while left > 0:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                        return
+                    left -= len(message.get("body", b""))
 
     async def _next_message(self) -> MutableMapping[str, Any]:
         try:

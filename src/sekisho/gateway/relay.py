@@ -13,7 +13,7 @@ from sekisho.gateway.record import CallRecord
 from sekisho.gateway.reply import Reply
 from sekisho.ledger.ledger import Hold
 
-_JSON = (b"content-type", b"application/json")
+JSON = (b"content-type", b"application/json")
 _STREAM = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -26,14 +26,14 @@ AnswerPart = Text | Thinking | RedactedThinking | ToolCall
 async def send_answer(
     exchange: Exchange, dialect: ClientDialect, reply: Reply, record: CallRecord, meter: Meter, hold: Hold
 ) -> list[AnswerPart]:
-    """Read the whole answer, meter it, and send it. Returns its parts."""
-    with record.waiting():
-        answer = await reply.read_answer()
+    """Meter the whole answer and send it. Returns its parts."""
+    answer = reply.answer
+    assert answer is not None
     meter.report(answer.usage)
     hold.settle(meter.usage.total, meter.cost or 0)
     body = dialect.write_answer(answer, _head(record), meter.cost)
     record.first_byte()
-    await exchange.answer(200, [_JSON, *record.headers(meter.cost, hold.key_spend())], body)
+    await exchange.answer(200, [JSON, *record.headers(meter.cost, hold.key_spend())], body)
     return answer.parts
 
 
@@ -70,11 +70,12 @@ async def refuse(exchange: Exchange, dialect: ClientDialect, record: CallRecord,
     """Answer with an error in the client's own shape, if nothing has been answered yet and somebody is there."""
     if exchange.started or isinstance(error, ClientGone):
         return
-    headers = [_JSON, *record.headers()]
+    headers = [JSON, *record.headers()]
     if error.retry_after is not None and isinstance(error, RateLimited | UpstreamThrottled):
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after)))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    await exchange.discard_body()
     await exchange.answer(error.status, headers, dialect.write_error(error))
 
 

@@ -18,21 +18,22 @@ class Reply:
         self.wire = wire
         self._dialect = dialect
         self._response = response
+        self.answer: ChatAnswer | None = None
         self._first: Sequence[Event] = ()
         self._rest: AsyncIterator[Sequence[Event]] | None = None
 
-    async def read_answer(self) -> ChatAnswer:
-        """The whole answer. Raises UpstreamError."""
+    async def await_answer(self) -> None:
+        """Wait for the whole answer; a failure until then can still go elsewhere. Raises UpstreamError."""
         try:
             body = await self._response.read(_MAX_ANSWER_BYTES)
-            return self._dialect.read_answer(body, self.wire)
+            self.answer = self._dialect.read_answer(body, self.wire)
         except CallFailed as failure:
             raise explain(failure, self.target) from failure
         except WireFault as fault:
             raise self.target.classify_fault(fault) from fault
 
     async def await_first_event(self) -> None:
-        """Wait until the stream has begun with something to pass on; a failure before that can still go elsewhere."""
+        """Wait until the stream has begun with something to pass on; a failure until then can still go elsewhere."""
         self._rest = self._read_stream(self._dialect.stream_reader(self.wire))
         self._first = await anext(self._rest)
 

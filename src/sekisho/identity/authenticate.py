@@ -63,7 +63,7 @@ class Identity:
         self._clock = clock
         self._master = None if master_key is None else hash_key(master_key)
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[_Entry]] = {}
+        self._loading: dict[tuple[str, int], asyncio.Task[_Entry]] = {}
         self._generation = 0
         self._counter: int | None = None
         self._poll: asyncio.Task[None] | None = None
@@ -112,15 +112,16 @@ class Identity:
         return caller
 
     def _load(self, key_hash: str) -> "asyncio.Task[_Entry]":
-        """Read a key from the store, once however many ask for it at the same time."""
-        task = self._loading.get(key_hash)
+        """Read a key from the store, once however many ask for it between two administrative changes."""
+        wanted = (key_hash, self._generation)
+        task = self._loading.get(wanted)
         if task is None:
-            task = self._loading[key_hash] = asyncio.create_task(self._read(key_hash))
-            task.add_done_callback(lambda done: self._loaded(key_hash, done))
+            task = self._loading[wanted] = asyncio.create_task(self._read(key_hash))
+            task.add_done_callback(lambda done: self._loaded(wanted, done))
         return task
 
-    def _loaded(self, key_hash: str, task: "asyncio.Task[_Entry]") -> None:
-        del self._loading[key_hash]
+    def _loaded(self, wanted: tuple[str, int], task: "asyncio.Task[_Entry]") -> None:
+        del self._loading[wanted]
         if not task.cancelled():
             task.exception()  # looked at here, because a background refresh has nobody else to look
 

@@ -73,6 +73,11 @@ class KeyRepository:
             team_role=role,
         )
 
+    async def require_free_alias(self, alias: str) -> None:
+        """Raise Conflict if a key has this alias."""
+        if (await self.find(KeyFilter(key_alias=alias), limit=1))[1]:
+            raise _taken(alias)
+
     async def insert(self, record: KeyRecord) -> None:
         """Add a key.
 
@@ -106,8 +111,9 @@ class KeyRepository:
 
 
 def _taken(alias: object) -> Conflict:
-    message = f"Key alias {alias!r} is taken, or its user or team is gone. Aliases are unique: choose another one."
-    return Conflict(message, param="key_alias", status=400, kind="bad_request_error")
+    what = "The key exists already" if alias is None else f"Key alias {alias!r} is taken and must be unique"
+    message = f"{what}, or its user or team was deleted meanwhile. Choose another one."
+    return Conflict(message, param="key" if alias is None else "key_alias", status=400, kind="bad_request_error")
 
 
 def _conditions(wanted: KeyFilter) -> list[sa.ColumnElement[bool]]:

@@ -10,15 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from sekisho.control.api import docs, keys, models, spend, teams, users
-from sekisho.control.api.gate import Gate, Json, render_error
+from sekisho.control.api.answers import ErrorAnswer, Json, render_error
+from sekisho.control.api.gate import Gate
 from sekisho.control.services.context import Services
 from sekisho.core.errors import CallerError, InternalError, InvalidRequest, NotFound, SekishoError
-from sekisho.identity.rights import RIGHTS
 
 _log = logging.getLogger(__name__)
 
-PATHS: Final = frozenset({*RIGHTS, "/openapi.json", "/docs"})
-"""Every path that this application serves."""
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {"4XX": {"model": ErrorAnswer, "description": "The caller's fault"}}
+_BODY: Final = "request_body"
 
 
 def build_control(services: Services) -> FastAPI:
@@ -33,7 +33,8 @@ def build_control(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     # The gate checks the key; this only says in the OpenAPI document that one is needed.
-    router = APIRouter(dependencies=[Depends(HTTPBearer(auto_error=False, description="A virtual or the master key"))])
+    bearer = HTTPBearer(auto_error=False, description="A virtual key or the master key")
+    router = APIRouter(dependencies=[Depends(bearer)], responses=_ERRORS)
     for endpoints in (keys, teams, users, models, spend):
         endpoints.add_routes(router, services)
     app.include_router(router)
@@ -57,15 +58,20 @@ async def _on_validation_error(_request: Request, error: Exception) -> Response:
     first: dict[str, Any] = error.errors()[0]
     place = [str(part) for part in first["loc"] if part not in {"body", "query"}]
     if first["type"] == "json_invalid" or not place:
-        wrong = "is not valid JSON" if first["type"] == "json_invalid" else "must be a JSON object"
-        return render_error(InvalidRequest(f"The body {wrong}.", param="request_body"))
+        invalid, other = "is not valid JSON", "must be a JSON object, sent as Content-Type: application/json"
+        wrong = invalid if first["type"] == "json_invalid" else other
+        return render_error(InvalidRequest(f"The body {wrong}.", param=_BODY))
     field = ".".join(place)
     return render_error(InvalidRequest(f"{field}: {first['msg']}", param=field))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """No such path, or not with this method."""
+    """No such path, not with this method, or a body that could not be read."""
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, SekishoError):
+        return render_error(error.__cause__)
+    if error.status_code == InvalidRequest.status:
+        return render_error(InvalidRequest("The body is not valid JSON.", param=_BODY))
     if error.status_code == NotFound.status:
         return render_error(NotFound(f"No such path: {request.url.path}. See /docs."))
     message = f"{request.method} {request.url.path}: {error.detail}. See /docs."

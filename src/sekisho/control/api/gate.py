@@ -1,12 +1,11 @@
 """The gate before every endpoint: who calls is known before anything is read, and no more is read than is bearable."""
 
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sekisho.control.api.answers import render_error
 from sekisho.core.caller import Caller
 from sekisho.core.errors import BodyTooLarge, SekishoError
 from sekisho.identity.rights import RIGHTS, check_endpoint
@@ -50,23 +49,6 @@ def caller_of(request: Request) -> Caller:
     """The caller that the gate let pass."""
     caller: Caller = request.scope[_CALLER]
     return caller
-
-
-class Json(Response):
-    """A JSON answer."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        """Encode `content`."""
-        return msgspec.json.encode(content)
-
-
-def render_error(error: SekishoError) -> Json:
-    """An error in LiteLLM's shape; `code` is the status as text."""
-    body = {"message": error.message, "type": error.kind, "param": error.param, "code": str(error.status)}
-    headers = {} if error.retry_after is None else {"retry-after": str(max(1, round(error.retry_after)))}
-    return Json({"error": body}, status_code=error.status, headers=headers)
 
 
 def _limited(receive: Receive) -> Receive:

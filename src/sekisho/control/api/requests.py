@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from unicodedata import category
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -11,6 +12,8 @@ from sekisho.core.durations import parse_duration
 
 MOST_DOLLARS = 9_000_000_000
 """More would not fit into 63 bits of nano-dollars."""
+_UNWANTED = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control characters, surrogates and line ends."""
 
 
 def _check_duration(text: str | None) -> str | None:
@@ -24,8 +27,8 @@ def _check_expiry(text: str | None) -> str | None:
 
 
 def _check_text(text: str) -> str:
-    """Refuse what PostgreSQL cannot store, or a log line should not carry."""
-    if not text.isprintable():
+    """Refuse what PostgreSQL cannot store, or a log line should not carry. Any space that Unicode knows is fine."""
+    if any(category(character) in _UNWANTED for character in text):
         raise ValueError("it must not contain control characters")
     return text
 

@@ -1,6 +1,6 @@
 """Endpoints of teams."""
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -11,6 +11,9 @@ from sekisho.control.services import teams
 from sekisho.control.services.context import Services
 from sekisho.control.services.fields import TEAM_EXTRAS
 from sekisho.control.services.people import MemberRequest
+
+_MEMBER_LIMITS: Final = frozenset({"max_budget_in_team", "allowed_models"})
+"""Kept and given back, but not enforced: a call is counted against its key, its user and its team."""
 
 
 def add_routes(router: APIRouter, services: Services) -> None:
@@ -41,8 +44,9 @@ def add_routes(router: APIRouter, services: Services) -> None:
         return await teams.update_team(services, caller_of(request), fields.pop("team_id"), fields)
 
     @router.post("/team/member_add", tags=["teams"])
-    async def add_members(request: Request, body: AddMembers) -> dict[str, Any]:
+    async def add_members(request: Request, response: Response, body: AddMembers) -> dict[str, Any]:
         """Add members to a team, or change their role."""
+        note_without_effect(response, body.fields(), _MEMBER_LIMITS)
         members = _members(body.member if isinstance(body.member, list) else [body.member])
         limits = {
             "max_budget": body.max_budget_in_team,

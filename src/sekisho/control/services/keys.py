@@ -26,6 +26,7 @@ from sekisho.store.records import KeyRecord
 
 _HASH: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _SHORTEST: Final = 16
+_MODELS_ONLY: Final = "llm_api"
 
 
 def hash_of(key_or_hash: str) -> str:
@@ -42,7 +43,8 @@ async def generate_key(services: Services, caller: Caller, fields: Mapping[str, 
         Conflict: the alias is taken.
     """
     owner = await _owner(services, caller, fields)
-    await _prepare_owners(services, caller, owner, fields.get("team_id"))
+    await check_key_fields(services, fields)
+    await _prepare_owner(services, caller, owner)
     key = fields.get("key") or make_key()
     if not key.startswith(PREFIX) or len(key) < _SHORTEST:
         raise InvalidRequest(f"A key must begin with {PREFIX} and have {_SHORTEST} characters or more.", param="key")
@@ -50,6 +52,20 @@ async def generate_key(services: Services, caller: Caller, fields: Mapping[str, 
     await services.store.keys.insert(record)
     services.changed("key", record.key_hash)
     return {"key": key, "token": record.key_hash, "token_id": record.key_hash, **key_view(record)}
+
+
+async def check_key_fields(services: Services, fields: Mapping[str, Any], record: KeyRecord | None = None) -> None:
+    """Refuse fields of a new key, or of a change to `record`, that the database would refuse after other changes.
+
+    Raises:
+        Conflict: the alias is taken.
+        InvalidRequest: the team does not exist.
+    """
+    team_id, alias = fields.get("team_id"), fields.get("key_alias")
+    if team_id is not None and await services.store.teams.get(team_id) is None:
+        raise InvalidRequest(f"Team {team_id!r} does not exist. Create it with /team/new.", param="team_id")
+    if alias is not None and (record is None or record.key_alias != alias):
+        await services.store.keys.require_free_alias(alias)
 
 
 async def show_key(services: Services, caller: Caller, key: str | None) -> View:
@@ -70,9 +86,9 @@ async def update_key(services: Services, caller: Caller, key: str, fields: Mappi
         AccessDenied: the caller may not change it.
     """
     record = await require_managed_key(services, caller, await services.store.keys.get(hash_of(key)))
-    if not is_administrator(caller) and {"user_id", "team_id"} & fields.keys():
-        raise AccessDenied("Only a proxy administrator may give a key to another user or team.")
-    await _prepare_owners(services, caller, fields.get("user_id"), fields.get("team_id"))
+    _check_key_is_not_widened(caller, record, fields)
+    await check_key_fields(services, fields, record)
+    await _prepare_owner(services, caller, fields.get("user_id"))
     columns = _columns(services, fields) | plain_columns(fields, "user_id", "team_id")
     columns["extra"] = record.extra | extras(fields, KEY_EXTRAS)
     return {"key": key, **await _change(services, caller, record, columns)}
@@ -137,7 +153,7 @@ async def _narrow(services: Services, caller: Caller, wanted: KeyFilter) -> KeyF
 async def _owner(services: Services, caller: Caller, fields: Mapping[str, Any]) -> str | None:
     """Whose key it will be. Who is no proxy administrator makes keys for itself, or for members of its team.
 
-    A key has the role of its user: a team's administrator must not make one for a proxy administrator.
+    A key has the rights of its user: one that a team's administrator makes for somebody else is for models only.
     """
     asked: str | None = fields.get("user_id")
     if is_administrator(caller):
@@ -153,13 +169,24 @@ async def _owner(services: Services, caller: Caller, fields: Mapping[str, Any]) 
     members = await services.store.teams.members([team_id]) if team_id is not None else []
     if user is None or user.user_role.startswith("proxy_") or asked not in {member.user_id for member in members}:
         raise AccessDenied("You may make keys only for yourself and for members of a team that you administer.")
+    if fields.get("key_type") != _MODELS_ONLY or fields.get("allowed_routes"):
+        message = f"A key for another member must open models only: send key_type={_MODELS_ONLY!r}, no allowed_routes."
+        raise AccessDenied(message, param="key_type")
     return asked
 
 
-async def _prepare_owners(services: Services, caller: Caller, user_id: str | None, team_id: str | None) -> None:
-    """Make the user that a key belongs to, unless there is one; a team must exist."""
-    if team_id is not None and await services.store.teams.get(team_id) is None:
-        raise InvalidRequest(f"Team {team_id!r} does not exist. Create it with /team/new.", param="team_id")
+def _check_key_is_not_widened(caller: Caller, record: KeyRecord, fields: Mapping[str, Any]) -> None:
+    """Keep a team's administrator from giving a key away, or turning somebody else's into more than a key to models."""
+    if is_administrator(caller):
+        return
+    if {"user_id", "team_id"} & fields.keys():
+        raise AccessDenied("Only a proxy administrator may give a key to another user or team.")
+    if record.user_id != caller.user_id and {"key_type", "allowed_routes"} & fields.keys():
+        raise AccessDenied("Only a proxy administrator may change what a key of somebody else opens.")
+
+
+async def _prepare_owner(services: Services, caller: Caller, user_id: str | None) -> None:
+    """Make the user that a key belongs to, unless there is one."""
     if user_id is not None:
         await services.store.users.ensure(new_user(services, caller, user_id))
 

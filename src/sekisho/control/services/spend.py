@@ -30,7 +30,7 @@ def parse_day(text: str, param: str, *, end: bool) -> int:
         raise InvalidRequest(f"{param} must be a date such as 2026-11-23, not {text[:40]!r}.", param=param) from None
     moment = moment.replace(tzinfo=moment.tzinfo or UTC)
     try:
-        moment += timedelta(days=1) if end and len(text.strip()) == len("2026-11-23") else timedelta()
+        moment += timedelta(days=1) if end and len(text) <= len("2026-11-23") else timedelta()
     except OverflowError:
         raise InvalidRequest(f"{param} is too far away: {text[:40]!r}.", param=param) from None
     return int(moment.timestamp() * 1000)

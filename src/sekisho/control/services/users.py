@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from sekisho.control.services.context import Services
 from sekisho.control.services.fields import USER_EXTRAS, budget_columns, extras, plain_columns
-from sekisho.control.services.keys import generate_key
+from sekisho.control.services.keys import check_key_fields, generate_key
 from sekisho.control.services.people import new_user
 from sekisho.control.services.teams import list_teams
 from sekisho.control.services.views import View, listed_key_view, user_view
@@ -17,15 +17,19 @@ from sekisho.store.keys import KeyFilter
 from sekisho.store.records import TeamMember
 
 _MANY = 1_000
+_OF_KEY = ("models", "duration", "key_alias", "team_id")
+"""The fields that go to the key that is made with a user."""
 
 
 async def create_user(services: Services, caller: Caller, fields: Mapping[str, Any], *, with_key: bool) -> View:
     """Make a user, a member of the teams it names, with a key unless `with_key` is false.
 
     Raises:
-        Conflict: the id or the e-mail address exists already.
+        Conflict: the id, the e-mail address or the alias of the key exists already.
         InvalidRequest: a team does not exist.
     """
+    key_fields = {name: fields[name] for name in _OF_KEY if name in fields} if with_key else {}
+    await check_key_fields(services, key_fields)
     team_ids: list[str] = list(dict.fromkeys(fields.get("teams") or ()))
     known = {team.team_id for team in await services.store.teams.find(team_ids)}
     if missing := [team_id for team_id in team_ids if team_id not in known]:
@@ -46,7 +50,6 @@ async def create_user(services: Services, caller: Caller, fields: Mapping[str, A
     view = user_view(user, team_ids)
     if not with_key:
         return {**view, "key": None}
-    key_fields = {name: fields[name] for name in ("models", "duration", "key_alias", "team_id") if name in fields}
     return {**await generate_key(services, caller, {**key_fields, "user_id": user.user_id}), **view}
 
 

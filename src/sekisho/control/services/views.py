@@ -22,6 +22,9 @@ def key_view(record: KeyRecord) -> View:
     return {
         "key_name": record.key_name,
         "key_alias": record.key_alias,
+        "organization_id": None,
+        "budget_id": None,
+        "tpd_limit": None,
         "aliases": {},
         "config": {},
         "permissions": {},
@@ -53,6 +56,7 @@ def team_view(record: TeamRecord, members: Sequence[TeamMember], emails: dict[st
         "team_id": record.team_id,
         "team_alias": record.team_alias,
         "organization_id": None,
+        "tpd_limit": None,
         "model_max_budget": {},
         **record.extra,
         "admins": [],

@@ -1,0 +1,41 @@
+"""What answers look like, errors among them."""
+
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from sekisho.core.errors import SekishoError
+
+
+class ErrorBody(BaseModel):
+    """What is wrong. `param` names the field; `code` is the status as text."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorAnswer(BaseModel):
+    """Every error, in LiteLLM's shape."""
+
+    error: ErrorBody
+
+
+class Json(Response):
+    """A JSON answer."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Encode `content`."""
+        return msgspec.json.encode(content)
+
+
+def render_error(error: SekishoError) -> Json:
+    """An error in LiteLLM's shape; `code` is the status as text."""
+    body = {"message": error.message, "type": error.kind, "param": error.param, "code": str(error.status)}
+    headers = {} if error.retry_after is None else {"retry-after": str(max(1, round(error.retry_after)))}
+    return Json({"error": body}, status_code=error.status, headers=headers)
