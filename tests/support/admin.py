@@ -1,9 +1,11 @@
 """The admin API over a real store, served over real HTTP in a thread of the test's process."""
 
 import asyncio
+import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,9 +24,16 @@ from sekisho.policy.access import may_use
 from sekisho.store.engine import Store, open_store
 from sekisho.store.records import UsageRow
 from tests.support.gateway import Answer, call
+from tests.support.postgres import create_database, run_server, skip_or_fail
 from tests.support.servers import serve_app
 
 MASTER_KEY = "sk-master-of-the-tests-0123456789"
+ENDPOINTS = {
+    *("/key/generate", "/key/info", "/key/update", "/key/delete", "/key/list", "/key/block", "/key/unblock"),
+    *("/team/new", "/team/info", "/team/list", "/team/update", "/team/member_add"),
+    *("/user/new", "/user/info", "/user/list"),
+    *("/models", "/v1/models", "/model/info", "/v1/model/info", "/spend/logs"),
+}
 
 _SONNET = ModelEntry(
     model_name="sonnet",
@@ -72,21 +81,26 @@ class Admin:
     _control: FastAPI | None = None
     _loop: asyncio.AbstractEventLoop | None = None
 
-    def get(self, path: str, key: str | None = MASTER_KEY, **query: Any) -> Answer:
-        return call(f"{self.url}{path}?{urlencode(query)}", key=key)
+    def get(self, path: str, *, by: str | None = MASTER_KEY, **query: object) -> Answer:
+        return call(f"{self.url}{path}?{urlencode(query)}", key=by)
 
-    def post(self, path: str, body: object, key: str | None = MASTER_KEY, **headers: str) -> Answer:
-        return call(f"{self.url}{path}", body, key, headers)
+    def post(self, path: str, body: object, *, by: str | None = MASTER_KEY, **headers: str) -> Answer:
+        return call(f"{self.url}{path}", body, by, headers)
 
-    def made(self, path: str, body: object, key: str = MASTER_KEY) -> dict[str, Any]:
+    def read(self, path: str, *, by: str = MASTER_KEY, **query: object) -> Any:
         """The body of an answer that must be a success."""
-        answer = self.post(path, body, key)
+        answer = self.get(path, by=by, **query)
         assert answer.status == 200, answer.body
-        made: dict[str, Any] = answer.json()
-        return made
+        return answer.json()
+
+    def make(self, path: str, body: object, *, by: str = MASTER_KEY) -> Any:
+        """The body of an answer that must be a success."""
+        answer = self.post(path, body, by=by)
+        assert answer.status == 200, answer.body
+        return answer.json()
 
     def new_key(self, **fields: object) -> str:
-        key: str = self.made("/key/generate", fields)["key"]
+        key: str = self.make("/key/generate", fields)["key"]
         return key
 
     def record(self, cost: int | None, **fields: Any) -> UsageRow:
@@ -155,6 +169,11 @@ def run_admin(database_url: str) -> Iterator[Admin]:
         yield admin
 
 
+def hash_of(key: str) -> str:
+    """What is stored of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
 def error_of(answer: Answer, status: int) -> dict[str, Any]:
     """The error in an answer, which must have this status and LiteLLM's shape."""
     assert answer.status == status, answer.body
@@ -166,3 +185,18 @@ def error_of(answer: Answer, status: int) -> dict[str, Any]:
     assert error["code"] == str(status)
     assert error["message"]
     return error
+
+
+def serve_on_each_database(kind: str, folder: Path) -> Iterator[Admin]:
+    """The admin API over an empty SQLite file in `folder`, or over a PostgreSQL server of its own."""
+    with ExitStack() as stack:
+        url = start_postgres(stack) if kind == "postgres" else str(folder / "sekisho.db")
+        yield stack.enter_context(run_admin(url))
+
+
+def start_postgres(stack: ExitStack) -> str:
+    """The address of an empty database on a server of its own, that stops with `stack`."""
+    try:
+        return create_database(stack.enter_context(run_server()))
+    except (RuntimeError, OSError) as error:
+        skip_or_fail(f"PostgreSQL cannot be started: {error}")

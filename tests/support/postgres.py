@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -57,7 +58,7 @@ def create_database(folder: Path) -> str:
     return f"postgresql://sekisho@/{name}?host={folder}"
 
 
-def skip_or_fail(reason: str) -> None:
+def skip_or_fail(reason: str) -> NoReturn:
     """Skip the test, but never on the build machine."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)

@@ -179,6 +179,30 @@ async def test_a_key_is_read_once_for_many_calls(
     assert reads == 2
 
 
+async def test_a_change_counts_even_while_the_key_is_being_read(
+    store: Store, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, has_read, go_on = await add_key(store), asyncio.Event(), asyncio.Event()
+    original = KeyRepository.access
+
+    async def slow(self: KeyRepository, key_hash: str) -> Access | None:
+        access = await original(self, key_hash)
+        has_read.set()
+        await go_on.wait()
+        return access
+
+    monkeypatch.setattr(KeyRepository, "access", slow)
+    early = asyncio.create_task(identity.authenticate(bearer(key)))
+    await has_read.wait()
+    await store.keys.update(hash_key(key), {"blocked": True})
+    identity.invalidate()
+    late = asyncio.create_task(identity.authenticate(bearer(key)))
+    go_on.set()
+    await asyncio.wait([early, late])
+    assert isinstance(late.exception(), Unauthenticated)
+    assert early.exception() is None
+
+
 async def test_the_spend_that_is_remembered_is_renewed_in_time(
     store: Store, identity: Identity, clock: ManualClock
 ) -> None:
@@ -187,7 +211,8 @@ async def test_the_spend_that_is_remembered_is_renewed_in_time(
     await store.keys.update(hash_key(key), {"spend": 9})
     clock.advance(authenticate.FRESH)
     async with asyncio.timeout(10):
-        while (await identity.authenticate(bearer(key))).scopes[0].spend != 9:
+        # Renewed in the background, which tells nobody.
+        while (await identity.authenticate(bearer(key))).scopes[0].spend != 9:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 

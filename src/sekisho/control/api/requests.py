@@ -12,6 +12,8 @@ from sekisho.core.durations import parse_duration
 
 MOST_DOLLARS = 9_000_000_000
 """More would not fit into 63 bits of nano-dollars."""
+MOST_NAMES = 1_000
+"""Keys, teams or members that one request may name; each is looked up."""
 _UNWANTED = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of control characters, surrogates and line ends."""
 
@@ -35,6 +37,7 @@ def _check_text(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_check_text)]
 Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_check_text)]
+Names = Annotated[list[Name], Field(max_length=MOST_NAMES)]
 Dollars = Annotated[Decimal, Field(ge=0, le=MOST_DOLLARS, allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=0, le=2**62)]
 BudgetDuration = Annotated[str | None, AfterValidator(_check_duration)]
@@ -109,8 +112,8 @@ class KeyReference(_Request):
 class DeleteKeys(_Request):
     """POST /key/delete. `keys` are keys or their hashes."""
 
-    keys: list[Name] | None = None
-    key_aliases: list[Name] | None = None
+    keys: Names | None = None
+    key_aliases: Names | None = None
 
 
 class Member(_Request):
@@ -133,7 +136,7 @@ class NewTeam(TeamFields):
     """POST /team/new."""
 
     team_id: Name | None = None
-    members_with_roles: list[Member] = []
+    members_with_roles: Annotated[list[Member], Field(max_length=MOST_NAMES)] = []
 
 
 class UpdateTeam(TeamFields):
@@ -146,7 +149,7 @@ class AddMembers(_Request):
     """POST /team/member_add. `member` is one member or a list."""
 
     team_id: Name
-    member: Member | list[Member]
+    member: Member | Annotated[list[Member], Field(max_length=MOST_NAMES)]
     max_budget_in_team: Dollars | None = None
     budget_duration: BudgetDuration = None
     allowed_models: list[Name] | None = None
@@ -159,7 +162,7 @@ class NewUser(BudgetFields):
     user_email: Name | None = None
     user_alias: Name | None = None
     user_role: Role | None = None
-    teams: list[Name] | None = None
+    teams: Names | None = None
     metadata: dict[str, Any] | None = None
     blocked: bool | None = None
     auto_create_key: bool = True
