@@ -5,6 +5,7 @@ import json
 import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+from openai.types.shared_params import ResponseFormatJSONSchema
 from tests.support.gateway import Gateway, Simulator
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -160,12 +161,16 @@ def test_pictures_schemas_and_stops(client: OpenAI, simulator: Simulator) -> Non
         }
     ]
     assert client.chat.completions.create(model="sonnet", messages=picture).choices[0].message.content
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    schema: dict[str, object] = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    wanted: ResponseFormatJSONSchema = {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "schema": schema},
+    }
     for model in ("sonnet", "nova"):
         shaped = client.chat.completions.create(
             model=model,
             messages=say("Answer in JSON."),
-            response_format={"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}},
+            response_format=wanted,
         )
         assert isinstance(json.loads(shaped.choices[0].message.content or "")["n"], int), model
     stopped = client.chat.completions.create(model="sonnet", messages=say(script(text="one STOP two")), stop=["STOP"])

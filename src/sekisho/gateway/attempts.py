@@ -105,7 +105,8 @@ class Attempts:
                 if verdict == "elsewhere" or not may_repeat or self._repeats_left <= 0:
                     return None
                 self._repeats_left -= 1
-                await asyncio.sleep((error.retry_after or pause) * (1 + self._access.random.random() / 4))
+                with self._record.waiting():
+                    await asyncio.sleep((error.retry_after or pause) * (1 + self._access.random.random() / 4))
                 pause = min(pause * 2, _MAX_PAUSE_SECONDS)
             else:
                 self._access.cooldowns.wake(candidate.target.bucket)

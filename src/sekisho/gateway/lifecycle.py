@@ -20,7 +20,7 @@ from sekisho.gateway.roads import World, find_roads
 from sekisho.gateway.thinking import ThinkingKeeper
 from sekisho.identity.authenticate import Identity
 from sekisho.identity.rights import check_route
-from sekisho.ledger.estimate import Estimator
+from sekisho.ledger.estimate import Estimator, weigh_request
 from sekisho.ledger.ledger import Ledger
 from sekisho.policy.naming import choose_model
 from sekisho.store.journal import UsageJournal
@@ -69,14 +69,14 @@ async def _serve(exchange: Exchange, dialect: ClientDialect, record: CallRecord,
     assert caller is not None
     check_route(caller, exchange.path)
     body = await exchange.body(world.snapshot.max_request_bytes)
-    meter.request_bytes = len(body)
     call = record.call = dialect.read_request(body)
     read_wishes(exchange, call)
     model = record.model = choose_model(world.snapshot, caller, call.model)
     roads = find_roads(world, caller, model.group, call, rooms.access.cooldowns, rooms.access.random)
+    meter.request_bytes = weigh_request(call.chat, len(body))
     await rooms.images.fill(call.chat)
     rooms.thinking.restore(caller.owner, call.chat)
-    tokens, cost = _estimate(rooms.estimator, roads, call, len(body))
+    tokens, cost = _estimate(rooms.estimator, roads, call, meter.request_bytes)
     async with rooms.ledger.reserve(caller.scopes, tokens, cost) as hold, exchange.cancelled_on_hangup():
         try:
             reply = await Attempts(rooms.access, world.snapshot, call, meter, record).first_that_answers(roads)

@@ -37,9 +37,9 @@ class Meter:
         for event in events:
             match event:
                 case TextDelta(text) | ThinkingDelta(text):
-                    self._answer_bytes += len(text)
+                    self._answer_bytes += len(text.encode())
                 case ToolCallDelta(fragment=fragment):
-                    self._answer_bytes += len(fragment)
+                    self._answer_bytes += len(fragment.encode())
                 case UsageReport(usage):
                     self.report(usage)
                 case _:
@@ -66,7 +66,7 @@ class Meter:
         model = self._target.upstream_model
         return Usage(
             input=self._estimator.input_tokens(model, self.request_bytes),
-            output=self._estimator.output_tokens(model, self._answer_bytes),
+            output=self._estimator.output_tokens(self._answer_bytes),
         )
 
     @property

@@ -75,8 +75,11 @@ async def refuse(exchange: Exchange, dialect: ClientDialect, record: CallRecord,
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after)))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    body = dialect.write_error(error)
+    await exchange.begin(error.status, [*headers, (b"content-length", b"%d" % len(body))])
+    await exchange.write(body)
     await exchange.discard_body()
-    await exchange.answer(error.status, headers, dialect.write_error(error))
+    await exchange.finish()
 
 
 class StreamGist:

@@ -185,7 +185,8 @@ def _refuse(entry: _Entry, key: str) -> NoReturn:
         message = "This API key is not known here. Check that it is complete, or ask your administrator for a new one."
         raise Unauthenticated(message, kind="token_not_found_in_db", param="key")
     if entry.blocked:
-        raise Unauthenticated(f"The {entry.blocked} of this API key is blocked. Ask your administrator.")
+        blocked = "This API key" if entry.blocked == "key" else f"The {entry.blocked} of this API key"
+        raise Unauthenticated(f"{blocked} is blocked. Ask your administrator.")
     masked = mask_key(key)
     message = f"The API key {masked} has expired. Ask your administrator for a new one."
     raise Unauthenticated(message, kind="expired_key", param=masked)

@@ -5,11 +5,24 @@ size of the request with a ratio learned per model, and the output from what the
 same figures charge a stream whose client left before the upstream told the usage.
 """
 
+from sekisho.core.chat import ChatRequest, Image, ToolResult
 from sekisho.core.usage import Usage
 
 _BYTES_PER_TOKEN = 4.0
 _OUTPUT_TOKENS = 256.0
 _LEARNING = 0.1
+_LEARN_FROM_TOKENS = 256
+"""Below it a request is mostly its JSON, and says nothing about a long one."""
+_IMAGE_BYTES = 6000
+"""What a picture counts for in bytes of text: some 1,500 tokens, whatever its file's size."""
+
+
+def weigh_request(chat: ChatRequest, body_bytes: int) -> int:
+    """The size of a request in bytes of text: pictures count by what models make of them, not by their base64."""
+    nested = (part.parts if isinstance(part, ToolResult) else (part,) for turn in chat.messages for part in turn.parts)
+    images = [part for parts in nested for part in parts if isinstance(part, Image)]
+    inline = sum(len(image.data or "") for image in images)
+    return max(1, body_bytes - inline) + _IMAGE_BYTES * len(images)
 
 
 class Estimator:
@@ -28,14 +41,17 @@ class Estimator:
         """The input tokens of a request of this size, at least 1."""
         return max(1, int(request_bytes / self._ratio.get(model, _BYTES_PER_TOKEN)))
 
-    def output_tokens(self, model: str, answer_bytes: int) -> int:
-        """The output tokens of a part of an answer."""
-        return -int(-answer_bytes // self._ratio.get(model, _BYTES_PER_TOKEN))
+    def output_tokens(self, answer_bytes: int) -> int:
+        """The output tokens of a part of an answer, from its UTF-8 bytes.
+
+        What was learned of requests is not used: they are wrapped in JSON, answers are counted without it.
+        """
+        return int(-(-answer_bytes // _BYTES_PER_TOKEN))
 
     def learn(self, model: str, request_bytes: int, usage: Usage) -> None:
         """Take the true figures of a finished call into account."""
-        if usage.prompt > 0 and request_bytes > 0:
-            ratio = min(max(request_bytes / usage.prompt, 1.0), 16.0)
+        if usage.prompt >= _LEARN_FROM_TOKENS and request_bytes > 0:
+            ratio = min(max(request_bytes / usage.prompt, 1.0), 8.0)
             known = self._ratio.get(model, ratio)
             self._ratio[model] = known + _LEARNING * (ratio - known)
         known = self._output.get(model, float(usage.output))

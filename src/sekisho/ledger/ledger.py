@@ -17,11 +17,22 @@ from sekisho.ledger.windows import SlidingWindow
 class ScopeAccount:
     """The running figures of one scope: money in nano-dollars, and the last minute's requests and tokens."""
 
-    __slots__ = ("base", "held_cost", "held_tokens", "parallel", "pending", "requests", "scope", "tokens")
+    __slots__ = (
+        "base",
+        "held_cost",
+        "held_tokens",
+        "parallel",
+        "pending",
+        "requests",
+        "scope",
+        "tokens",
+        "window_opened",
+    )
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.base = scope.spend
+        self.window_opened = False
         self.pending = 0
         self.held_cost = 0
         self.held_tokens = 0
@@ -39,6 +50,17 @@ class ScopeAccount:
         if scope is not self.scope:
             self.scope = scope
             self.base = scope.spend
+            self.window_opened = False
+
+    def open_window(self, now: float) -> None:
+        """Forget the spend of a budget window that is over at the wall-clock time `now`.
+
+        The store does the same with its figures; the fresh record that follows carries the next window's end.
+        """
+        over = self.scope.budget_reset_at is not None and now >= self.scope.budget_reset_at
+        if over and not self.window_opened:
+            self.base = -self.pending
+            self.window_opened = True
 
 
 class Hold:
@@ -123,6 +145,7 @@ class Ledger:
             account = self._accounts[key] = ScopeAccount(scope)
         else:
             account.adopt(scope)
+        account.open_window(self._clock.now())
         return account
 
     def _refuse_if_spent(self, account: ScopeAccount, cost: int) -> None:

@@ -134,7 +134,10 @@ class UsageJournal:
         for _ in group:
             self._rows.popleft()
         self._durable += len(group)
-        self.on_durable(group)
+        try:
+            self.on_durable(group)
+        except Exception:  # noqa: BLE001 -- a listener's mistake must not end the writing
+            _log.exception("a listener of the usage journal failed")
         async with self._progress:
             self._progress.notify_all()
 

@@ -6,7 +6,7 @@ A successful call leaves its usage row and no line; lines are for what somebody 
 import logging
 import sys
 
-from sekisho.core.errors import SekishoError
+from sekisho.core.errors import SekishoError, UpstreamRejected
 from sekisho.core.wire import Target
 
 _log = logging.getLogger("sekisho")
@@ -34,8 +34,15 @@ def log_upstream_failure(call_id: str, target: Target, error: SekishoError) -> N
         type(error).__name__,
         error.code,
         error.status,
-        " ".join([error.message, *getattr(error, "__notes__", ())])[:500],
+        _message(error),
     )
+
+
+def _message(error: SekishoError) -> str:
+    """What an error says, but nothing of a rejected request: the upstream may quote from the prompt."""
+    if isinstance(error, UpstreamRejected):
+        return "(not logged)"
+    return " ".join([error.message, *getattr(error, "__notes__", ())])[:500]
 
 
 def log_call_failure(call_id: str, error: SekishoError) -> None:

@@ -95,6 +95,22 @@ async def test_a_fresh_record_replaces_limits_and_known_spend() -> None:
     await spend(ledger, [Scope(kind="key", id="k", max_budget=100, spend=0)], 1, 70)
 
 
+async def test_a_budget_window_that_is_over_opens_again_without_a_fresh_record() -> None:
+    ledger, clock = make_ledger()
+    scopes = [Scope(kind="key", id="k", max_budget=100, spend=90, budget_reset_at=clock.now() + 60)]
+    await spend(ledger, scopes, 1, 10)
+    with pytest.raises(BudgetExceeded):
+        await spend(ledger, scopes, 1, 1)
+    clock.advance(60)
+    await spend(ledger, scopes, 1, 70)
+    with pytest.raises(BudgetExceeded):
+        await spend(ledger, scopes, 1, 31)
+    ledger.confirm("key", "k", 80)
+    with pytest.raises(BudgetExceeded):
+        await spend(ledger, scopes, 1, 31)
+    await spend(ledger, scopes, 1, 30)
+
+
 calls = st.lists(
     st.tuples(st.integers(1, 40), st.integers(0, 60), st.booleans(), st.sampled_from(["key", "team", "both"])),
     max_size=30,

@@ -1,5 +1,6 @@
 from collections import Counter
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -12,16 +13,16 @@ from sekisho.policy.routing import Stage, plan_roads
 ADMIN = Caller(role="proxy_admin")
 
 
-def deployment(name: str, group: str, **more: int) -> Deployment:
+def deployment(name: str, group: str, **more: Any) -> Deployment:
     model = f"bedrock/converse/us.{name}"
     return Deployment(id=name, model_name=group, model=model, params={}, model_info={}, where="x:1", **more)
 
 
-def snapshot(*deployments: Deployment, **more: object) -> Snapshot:
+def snapshot(*deployments: Deployment, **more: Any) -> Snapshot:
     groups: dict[str, tuple[Deployment, ...]] = {}
     for one in deployments:
         groups[one.model_name] = (*groups.get(one.model_name, ()), one)
-    return Snapshot(deployments=deployments, groups=groups, **more)  # type: ignore[arg-type]  # fields of Snapshot
+    return Snapshot(deployments=deployments, groups=groups, **more)
 
 
 def plan(

@@ -94,7 +94,7 @@ def _log_view(row: UsageRow) -> View:
         "litellm_call_id": row.id,
         "call_type": row.call_type,
         "api_key": row.key_hash or "",
-        "spend": dollars_from_nano(row.cost_nano or 0),
+        "spend": None if row.cost_nano is None else dollars_from_nano(row.cost_nano),
         "total_tokens": row.usage.total,
         "prompt_tokens": row.usage.prompt,
         "completion_tokens": row.usage.output,
