@@ -167,6 +167,8 @@ def resolve(snapshot: Snapshot, environment: ProviderEnvironment) -> tuple[World
     findings: list[Finding] = []
     for deployment in snapshot.deployments:
         try:
+            if "*" in deployment.model_name:
+                raise ConfigError(f"model_name '{deployment.model_name}': wildcards are not served yet")
             targets[deployment.id] = _provider_of(deployment).resolve(deployment, environment)
         except ConfigError as error:
             findings.append(Finding(level="warning", where=deployment.where, message=error.message))

@@ -85,10 +85,10 @@ def test_a_call_is_shown_as_litellm_shows_it(admin: Admin) -> None:
     assert metadata["usage"]["cache_read"] == 3
 
 
-def test_a_call_without_a_price_costs_nothing_and_says_so(admin: Admin) -> None:
+def test_a_call_without_a_price_is_shown_as_unpriced_and_not_as_free(admin: Admin) -> None:
     row = admin.record(None, status="failure", http_status=503, error_class="UpstreamUnavailable")
     (log,) = admin.read("/spend/logs", request_id=row.id)
-    assert (log["spend"], log["metadata"]["cost_nano"], log["status"]) == (0, None, "failure")
+    assert (log["spend"], log["metadata"]["cost_nano"], log["status"]) == (None, None, "failure")
     assert log["metadata"]["error_class"] == "UpstreamUnavailable"
 
 

@@ -131,6 +131,7 @@ def test_version_and_check(tmp_path: Path) -> None:
         "model_list:\n"
         "  - model_name: a\n    litellm_params: {model: bedrock/us.amazon.nova-pro-v1:0, aws_region_name: us-east-1}\n"
         "  - model_name: b\n    litellm_params: {model: openai/gpt-4o}\n"
+        "  - model_name: nova/*\n    litellm_params: {model: bedrock/us.amazon.nova-pro-v1:0}\n"
         "router_settings:\n  rooting_strategy: x\n"
     )
     result = run("check", str(config), home=tmp_path)
@@ -138,4 +139,5 @@ def test_version_and_check(tmp_path: Path) -> None:
     assert "rooting_strategy" in result.stderr
     assert "routing_strategy" in result.stderr
     assert "openai/gpt-4o" in result.stderr
+    assert "'nova/*': wildcards are not served yet" in result.stderr
     assert run("check", "--strict", str(config), home=tmp_path).returncode == 1
