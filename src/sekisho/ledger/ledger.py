@@ -1,6 +1,7 @@
 """Holds on budgets and rate limits, for every scope of a caller at once: all or none.
 
-This ledger is exact within its process. A scope's spend is what the store last said plus what was settled here and is
+This ledger knows one process. What it counts is exact, what it holds is an estimate: calls that use more than they held
+can pass a budget together. A scope's spend is what the store last said plus what was settled here and is
 not yet durable; what is held for calls under way counts as spent until they settle.
 """
 
