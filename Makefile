@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 4000
 WORKERS ?= 1
 
-.PHONY: run test check format lock bench clean
+.PHONY: run test check format lock bench compatibility clean
 
 run: $(VENV)/.installed
 	@exec $(BIN)/sekisho serve --host $(HOST) --port $(PORT) --workers $(WORKERS) $(if $(CONFIG),--config $(CONFIG))
@@ -28,6 +28,10 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
+
+# Writes docs/compatibility.md from what the matrix test expects.
+compatibility: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.matrix.table
 
 # Resolves anew for every platform and Python version that is supported.
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade

@@ -14,7 +14,7 @@ from benchmarks.gateways import HOST, BenchmarkFailed, Started, make_key, run_se
 from benchmarks.measure import Figure, Figures, Target, measure_pair, note
 from benchmarks.processes import ProcessGroup
 from benchmarks.report import describe_machine, write_json, write_table
-from benchmarks.wires import MODEL
+from benchmarks.wires import MODEL, OPENAI_CHAT
 
 _UPSTREAM, _OURS, _OTHER = "upstream alone", "sekisho", "other"
 
@@ -80,9 +80,7 @@ def _start_ours(stack: ExitStack, figures: Figures, plan: Plan, upstream_port: i
             _note_start(figures, started)
     started = stack.enter_context(run_sekisho(folder / "measured", upstreams, upstream_port))
     _note_start(figures, started)
-    return Target(
-        name=_OURS, host=HOST, port=started.port, group=started.group, api_key=make_key(started.port), model=MODEL
-    )
+    return Target(name=_OURS, host=HOST, port=started.port, group=started.group, api_key=make_key(started.port))
 
 
 def _note_start(figures: Figures, started: Started) -> None:
@@ -103,10 +101,12 @@ def _measure(arguments: argparse.Namespace) -> tuple[Figures, list[str]]:
         running = run_upstream(arguments.upstream_port, plan.events, EVENT_SECONDS)
         port, group = stack.enter_context(running)
         upstream = Target(name=_UPSTREAM, host=HOST, port=port, group=group, direct=True)
-        gateways = [_start_ours(stack, figures, plan, port), *([other] if other else [])]
+        ours = _start_ours(stack, figures, plan, port)
+        gateways = [ours, *([other] if other else [])]
         _note_memory(figures, "resident before the load", gateways)
         for client, wire in PAIRS:
-            measure_pair(figures, plan, client, wire, [upstream, *gateways])
+            measured = gateways if wire.model == MODEL and client is OPENAI_CHAT else [ours]
+            measure_pair(figures, plan, client, wire, [upstream, *measured])
         _note_memory(figures, "resident after the load", gateways)
         for target in gateways:
             note(figures, Figure("memory", "peak", "MB"), target.name, target.group.peak_mb())

@@ -5,9 +5,25 @@ from typing import Literal
 from msgspec import Struct
 
 from benchmarks.bodies import SLOT, Body, agent_body, chat_body
-from benchmarks.wires import BEDROCK_CONVERSE, OPENAI_CHAT, ClientWire, UpstreamWire
+from benchmarks.wires import (
+    ANTHROPIC,
+    BEDROCK_CONVERSE,
+    BEDROCK_INVOKE,
+    BOTO3_CONVERSE,
+    OPENAI_CHAT,
+    OPENAI_COMPATIBLE,
+    OPENAI_RESPONSES,
+    ClientWire,
+    UpstreamWire,
+)
 
-PAIRS: tuple[tuple[ClientWire, UpstreamWire], ...] = ((OPENAI_CHAT, BEDROCK_CONVERSE),)
+PAIRS: tuple[tuple[ClientWire, UpstreamWire], ...] = (
+    (OPENAI_CHAT, BEDROCK_CONVERSE),
+    (OPENAI_CHAT, OPENAI_COMPATIBLE),
+    (ANTHROPIC, BEDROCK_INVOKE),
+    (OPENAI_RESPONSES, BEDROCK_CONVERSE),
+    (BOTO3_CONVERSE, BEDROCK_CONVERSE),
+)
 """From which client format to which upstream format the gateway is measured."""
 
 EVENT_SECONDS = 0.01

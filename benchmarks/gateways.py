@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from benchmarks.processes import ProcessGroup
-from benchmarks.wires import MODEL, UpstreamWire
+from benchmarks.wires import UpstreamWire
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parent.parent
@@ -86,14 +86,14 @@ def make_key(port: int) -> str:
     member = {"role": "user", "user_id": user["user_id"]}
     team = _post(port, "/team/new", {"team_alias": "benchmark", "members_with_roles": [member], **_LIMITS})
     owners = {"user_id": user["user_id"], "team_id": team["team_id"]}
-    key = _post(port, "/key/generate", {"key_alias": "benchmark", "models": [MODEL], **owners, **_LIMITS})
+    key = _post(port, "/key/generate", {"key_alias": "benchmark", **owners, **_LIMITS})
     return str(key["key"])
 
 
 def _configuration(upstreams: Sequence[UpstreamWire], upstream_port: int) -> dict[str, object]:
     models = [
-        {"model_name": MODEL, "litellm_params": {**deployment, wire.address_key: f"http://{HOST}:{upstream_port}"}}
-        for wire in upstreams
+        {"model_name": wire.model, "litellm_params": {**deployment, wire.address_key: f"http://{HOST}:{upstream_port}"}}
+        for wire in {wire.model: wire for wire in upstreams}.values()
         for deployment in wire.deployments
     ]
     return {"model_list": models, "general_settings": {"master_key": _MASTER_KEY}}

@@ -22,7 +22,8 @@ _SETTLE_SECONDS = 0.5
 class Target(Struct, frozen=True, kw_only=True):
     """Something that answers requests, and whose processes are measured.
 
-    `path` stands before that of the wire. `direct` says that it is the upstream itself, asked at its own path.
+    `path` stands before that of the wire. `model` is its name for the upstream's model, if that is not the wire's.
+    `direct` says that it is the upstream itself, asked at its own path.
     """
 
     name: str
@@ -98,8 +99,9 @@ def _percentile(values: Sequence[float], percent: int) -> float:
 
 
 def _make_load(case: Case, client: ClientWire, upstream: UpstreamWire, target: Target) -> Load:
-    before, after = case.write(client, target.model)
-    path = target.path + client.path
+    model = target.model or upstream.model
+    before, after = case.write(client, model)
+    path = target.path + (client.stream_path if case.events else client.path).replace("{model}", model)
     if target.direct:
         path = upstream.stream_path if case.events else upstream.path
     head = (

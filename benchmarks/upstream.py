@@ -1,7 +1,8 @@
 """A cheap upstream in its own process: `python -m benchmarks.upstream`. It answers from bytes that were made before.
 
-It speaks Bedrock's Converse and ConverseStream and OpenAI's chat API, checks no signature, and does not read what is
-asked, except for whether a stream is wanted. Prints its port when it listens, and runs until it is terminated.
+It speaks Bedrock's Converse and InvokeModel, both with streams, and OpenAI's chat API, checks no signature, and does
+not read what is asked, except for whether a stream is wanted. Prints its port when it listens, and runs until it is
+terminated.
 """
 
 import argparse
@@ -23,6 +24,8 @@ class Answers(Struct, frozen=True, kw_only=True):
 
     converse: bytes
     converse_stream: tuple[bytes, ...]
+    invoke: bytes
+    invoke_stream: tuple[bytes, ...]
     chat: bytes
     chat_stream: tuple[bytes, ...]
 
@@ -32,6 +35,8 @@ def make_answers(events: int) -> Answers:
     return Answers(
         converse=_whole(wires.converse_answer()),
         converse_stream=_pieces(_EVENT_STREAM, wires.converse_events(events)),
+        invoke=_whole(wires.invoke_answer()),
+        invoke_stream=_pieces(_EVENT_STREAM, wires.invoke_events(events)),
         chat=_whole(wires.openai_answer()),
         chat_stream=_pieces("text/event-stream", wires.openai_events(events)),
     )
@@ -97,6 +102,10 @@ class UpstreamProtocol(asyncio.Protocol):
             self._transport.write(self._answers.converse)
         elif url.endswith(b"/converse-stream"):
             self._stream(self._answers.converse_stream, 0, self._loop.time())
+        elif url.endswith(b"/invoke"):
+            self._transport.write(self._answers.invoke)
+        elif url.endswith(b"/invoke-with-response-stream"):
+            self._stream(self._answers.invoke_stream, 0, self._loop.time())
         elif url.endswith(b"/chat/completions"):
             self._answer_chat(b"".join(body))
         else:

@@ -21,15 +21,17 @@ from sekisho.control.services.context import Services
 from sekisho.core.catalogue import ModelEntry
 from sekisho.core.clock import Clock, SystemClock
 from sekisho.core.errors import ConfigError, Conflict, StoreUnavailable
-from sekisho.core.wire import ClientDialect, Counterpart, ProviderEnvironment, Target, UpstreamDialect
+from sekisho.core.target import Counterpart, ProviderEnvironment, Target
+from sekisho.core.wire import ClientDialect
 from sekisho.gateway.app import Gateway
-from sekisho.gateway.attempts import UpstreamAccess
+from sekisho.gateway.attachments import AttachmentFetcher
+from sekisho.gateway.continuity import Continuity
 from sekisho.gateway.cooldowns import Cooldowns
 from sekisho.gateway.exchange import Exchange, Receive, Scope, Send
-from sekisho.gateway.images import ImageFetcher
-from sekisho.gateway.lifecycle import Rooms
+from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.gateway.relay import JSON
 from sekisho.gateway.roads import World
+from sekisho.gateway.serving import Rooms
 from sekisho.gateway.thinking import ThinkingKeeper
 from sekisho.gateway.upstream import UpstreamClient
 from sekisho.identity.authenticate import Identity
@@ -53,12 +55,22 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 _ALIVE = frozenset({"/health/liveliness", "/health/liveness"})
 _PING_SECONDS = 2.0
+_PURGE_SECONDS = 3600.0
 
 
 class Application:
     """The whole gateway as one ASGI application: health, the model endpoints, and the admin API for the rest."""
 
-    def __init__(self, gateway: Gateway, control: FastAPI, store: Store, identity: Identity, client: UpstreamClient):
+    def __init__(
+        self,
+        gateway: Gateway,
+        control: FastAPI,
+        store: Store,
+        identity: Identity,
+        client: UpstreamClient,
+        purging: asyncio.Task[None],
+    ) -> None:
+        self._purging = purging
         self._gateway = gateway
         self._control = control
         self._store = store
@@ -89,6 +101,8 @@ class Application:
 
     async def close(self) -> None:
         """Write what is still to be written, and free everything."""
+        self._purging.cancel()
+        await asyncio.gather(self._purging, return_exceptions=True)
         await self._client.close()
         await self._identity.close()
         await self._store.close()
@@ -104,6 +118,7 @@ async def assemble(settings: Settings, clock: Clock | None = None) -> Applicatio
     ledger = Ledger(clock, settings.snapshot.budget_exceeded_status)
     store.journal.on_durable = partial(_confirm, ledger)
     client = UpstreamClient()
+    continuity = Continuity(store.responses, clock, settings.snapshot.response_retention)
     rooms = Rooms(
         clock=clock,
         world=lambda: world,
@@ -111,8 +126,9 @@ async def assemble(settings: Settings, clock: Clock | None = None) -> Applicatio
         ledger=ledger,
         estimator=Estimator(),
         access=UpstreamAccess(client, upstream_dialects(), Cooldowns(clock), Random()),  # noqa: S311  # chance, not secrecy
-        images=ImageFetcher(),
+        attachments=AttachmentFetcher(),
         thinking=ThinkingKeeper(clock),
+        continuity=continuity,
         journal=store.journal,
     )
     services = Services(
@@ -123,7 +139,8 @@ async def assemble(settings: Settings, clock: Clock | None = None) -> Applicatio
         may_use=may_use,
         version=__version__,
     )
-    return Application(Gateway(rooms, client_dialects()), build_control(services), store, identity, client)
+    purging = asyncio.create_task(_purge(continuity), name="purge-kept-responses")
+    return Application(Gateway(rooms, client_dialects()), build_control(services), store, identity, client, purging)
 
 
 async def prepare_store(database_url: str, clock: Clock, starter_key: str | None) -> None:
@@ -175,6 +192,14 @@ def resolve(snapshot: Snapshot, environment: ProviderEnvironment) -> tuple[World
     return World(snapshot, targets), findings
 
 
+async def _purge(continuity: Continuity) -> None:
+    """Forget what was kept for long enough, now and every hour."""
+    while True:
+        with contextlib.suppress(StoreUnavailable):  # the next round will do
+            await continuity.purge()
+        await asyncio.sleep(_PURGE_SECONDS)
+
+
 def _confirm(ledger: Ledger, rows: Sequence[UsageRow]) -> None:
     """Tell the ledger which settled amounts the store now knows of."""
     for row in rows:
@@ -196,6 +221,7 @@ class Catalogue:
                 facts=target.facts,
                 price=target.price,
                 params=_without_secrets(deployment.params),
+                mode="chat" if "chat" in target.dialects else "embedding",
             )
             for deployment in world.snapshot.deployments
             if (target := world.targets.get(deployment.id)) is not None
@@ -206,18 +232,18 @@ class Catalogue:
         return self._entries
 
 
-def client_dialects() -> dict[str, ClientDialect]:
-    """The dialects that clients may speak, by name: whoever adds a folder adds a dialect."""
-    return {folder.name: folder.client for folder in _folders(dialects) if hasattr(folder, "client")}
+def client_dialects() -> list[ClientDialect]:
+    """The dialects that clients may speak: whoever adds a folder adds a dialect."""
+    return [folder.client for folder in _folders(dialects) if hasattr(folder, "client")]
 
 
-def upstream_dialects() -> dict[str, UpstreamDialect]:
-    """The dialects that upstreams may speak, by name."""
+def upstream_dialects() -> dict[str, Any]:
+    """The dialects that upstreams may speak, by name; of the three kinds in `core.wire`."""
     return {folder.name: folder.upstream for folder in _folders(dialects) if hasattr(folder, "upstream")}
 
 
 def _providers() -> list[Provider]:
-    return _folders(providers)
+    return [folder for folder in _folders(providers) if hasattr(folder, "claims")]
 
 
 def _provider_of(deployment: Deployment) -> Provider:
@@ -238,5 +264,5 @@ def _folders(package: ModuleType) -> list[Any]:
 
 
 def _without_secrets(params: Mapping[str, object]) -> dict[str, object]:
-    hidden = ("key", "secret", "token", "password")
+    hidden = ("key", "secret", "token", "password", "headers")
     return {name: value for name, value in params.items() if not any(word in name.lower() for word in hidden)}

@@ -1,5 +1,6 @@
 """Faults and quotas, as boto3 and a plain client meet them."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -79,10 +80,11 @@ def test_sts_can_be_slow(simulator: str) -> None:
 
 def test_an_exception_event_ends_the_stream(runtime: Any, simulator: str) -> None:
     add_fault(simulator, {"kind": "exception_event", "type": "ThrottlingException", "message": "no more", "after": 2})
-    stream = runtime.converse_stream(modelId=CLAUDE, messages=HELLO)["stream"]
-    seen = []
-    with pytest.raises(EventStreamError, match=r"throttlingException.*no more"):
-        seen.extend(stream)
+    with (
+        contextlib.closing(runtime.converse_stream(modelId=CLAUDE, messages=HELLO)["stream"]) as stream,
+        pytest.raises(EventStreamError, match=r"throttlingException.*no more"),
+    ):
+        list(stream)
     assert last_call(simulator)["complete"] is False
     assert last_call(simulator)["usage"]["output"] == 3  # one delta of twelve bytes
 
@@ -90,14 +92,19 @@ def test_an_exception_event_ends_the_stream(runtime: Any, simulator: str) -> Non
 def test_garbage_is_noticed(runtime: Any, simulator: str) -> None:
     add_fault(simulator, {"kind": "garbage"})
     assert "output" not in runtime.converse(modelId=CLAUDE, messages=HELLO)
-    with pytest.raises(ParserError):
-        list(runtime.converse_stream(modelId=CLAUDE, messages=HELLO)["stream"])
+    with (
+        contextlib.closing(runtime.converse_stream(modelId=CLAUDE, messages=HELLO)["stream"]) as stream,
+        pytest.raises(ParserError),
+    ):
+        list(stream)
 
 
 def test_a_cut_is_no_clean_end(runtime: Any, simulator: str) -> None:
     add_fault(simulator, {"kind": "cut", "after": 3})
-    stream = runtime.converse_stream(modelId=CLAUDE, messages=HELLO)["stream"]
-    with pytest.raises(ProtocolError):
+    with (
+        contextlib.closing(runtime.converse_stream(modelId=CLAUDE, messages=HELLO)["stream"]) as stream,
+        pytest.raises(ProtocolError),
+    ):
         list(stream)
     address = urlsplit(simulator)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)

@@ -5,7 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.cases import PAIRS
+
 ROOT = Path(__file__).parent.parent.parent
+CASES = (
+    ("1 KB chat", "CPU per request"),
+    ("100 KB agent", "CPU per request"),
+    ("streams, 32 at a time, 20 events each", "CPU per event"),
+    *(("1 KB chat, one connection", f"{kind} p{n}") for kind in ("latency", "added latency") for n in (50, 99)),
+)
 
 
 def test_a_quick_run_measures_every_figure(tmp_path: Path) -> None:
@@ -30,13 +38,10 @@ def test_a_quick_run_measures_every_figure(tmp_path: Path) -> None:
         ("memory", "resident before the load"),
         ("memory", "resident after the load"),
         ("memory", "peak"),
-        ("1 KB chat, OpenAI chat → Bedrock Converse", "CPU per request"),
-        ("100 KB agent, OpenAI chat → Bedrock Converse", "CPU per request"),
-        ("streams, 32 at a time, 20 events each, OpenAI chat → Bedrock Converse", "CPU per event"),
         *(
-            ("1 KB chat, one connection, OpenAI chat → Bedrock Converse", f"{kind} p{percent}")
-            for kind in ("latency", "added latency")
-            for percent in (50, 99)
+            (f"{case}, {client.label} → {upstream.label}", figure)
+            for client, upstream in PAIRS
+            for case, figure in CASES
         ),
     }
     # What is added is a difference of two noisy times, so it alone may be below zero.

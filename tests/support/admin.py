@@ -30,9 +30,11 @@ from tests.support.servers import serve_app
 MASTER_KEY = "sk-master-of-the-tests-0123456789"
 ENDPOINTS = {
     *("/key/generate", "/key/info", "/key/update", "/key/delete", "/key/list", "/key/block", "/key/unblock"),
+    "/key/aws_credentials",
     *("/team/new", "/team/info", "/team/list", "/team/update", "/team/member_add"),
     *("/user/new", "/user/info", "/user/list"),
-    *("/models", "/v1/models", "/model/info", "/v1/model/info", "/spend/logs"),
+    *("/models", "/v1/models", "/anthropic/v1/models", "/model/info", "/v1/model/info", "/spend/logs"),
+    *("/models/{model}", "/v1/models/{model}", "/anthropic/v1/models/{model}"),
 }
 
 _SONNET = ModelEntry(

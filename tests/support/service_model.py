@@ -37,6 +37,11 @@ def validate(operation: str, params: object) -> list[str]:
     return _check(given["shape"], params, "$")
 
 
+def validate_shape(name: str, value: object) -> list[str]:
+    """What is wrong with a value of a shape of the model, by path: of an answer, or of an event in a stream."""
+    return _check(name, value, "$")
+
+
 def _check(name: str, value: object, path: str) -> list[str]:
     shape = load_model()["shapes"][name]
     if shape.get("document"):

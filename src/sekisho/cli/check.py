@@ -7,7 +7,7 @@ from pathlib import Path
 from sekisho.assembly import resolve
 from sekisho.config import Examination, examine
 from sekisho.core.clock import SystemClock
-from sekisho.core.wire import ProviderEnvironment
+from sekisho.core.target import ProviderEnvironment
 
 
 def check(file: Path, strict: bool) -> int:

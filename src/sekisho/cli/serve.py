@@ -18,7 +18,7 @@ from sekisho.config import default, load
 from sekisho.config.snapshot import Loaded
 from sekisho.core.clock import SystemClock
 from sekisho.core.errors import ConfigError, StoreUnavailable
-from sekisho.core.wire import Counterpart, ProviderEnvironment
+from sekisho.core.target import Counterpart, ProviderEnvironment
 from sekisho.gateway.server import Server
 from sekisho.simulator.app import build_simulator
 from sekisho.simulator.settings import DEFAULT_ACCESS_KEY, DEFAULT_SECRET_KEY, SimulatorSettings

@@ -1,4 +1,7 @@
-"""`sekisho simulate bedrock`: the local counterpart alone, for trying other clients and gateways against it."""
+"""`sekisho simulate bedrock`: the local counterpart alone, for trying other clients and gateways against it.
+
+Beside Bedrock it answers as SageMaker's runtime, Anthropic and OpenAI do, on the same port.
+"""
 
 import asyncio
 import sys
@@ -26,7 +29,8 @@ def simulate_bedrock(host: str, port: int) -> int:
         f"SIMULATED Amazon Bedrock at {url}\n\n"
         f"  export AWS_ENDPOINT_URL_BEDROCK_RUNTIME={url} AWS_ENDPOINT_URL_STS={url}\n"
         f"  export AWS_ACCESS_KEY_ID={DEFAULT_ACCESS_KEY} AWS_SECRET_ACCESS_KEY={DEFAULT_SECRET_KEY}\n"
-        "  export AWS_REGION=us-east-1\n",
+        f"  export AWS_REGION=us-east-1 AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME={url}\n"
+        f"  export ANTHROPIC_BASE_URL={url} OPENAI_BASE_URL={url}/v1  # any API key opens\n",
         flush=True,
     )
 

@@ -13,6 +13,7 @@ from sekisho.config.kinds import (
     CLIENT_ERROR,
     COLLECTION,
     COUNT,
+    DURATION,
     LIST,
     MAPPING,
     MEGABYTES,
@@ -96,7 +97,13 @@ MODEL = Block({"model_name": TEXT, "litellm_params": MAPPING, "model_info": MAPP
 LITELLM_PARAMS = Block(
     {
         "model": TEXT,
+        "model_id": TEXT,
         "api_key": TEXT,
+        "api_base": TEXT,
+        "base_url": TEXT,
+        "api_version": TEXT,
+        "organization": TEXT,
+        "extra_headers": MAPPING,
         "rpm": POSITIVE,
         "tpm": POSITIVE,
         "weight": COUNT,
@@ -105,14 +112,15 @@ LITELLM_PARAMS = Block(
         "stream_timeout": SECONDS,
         "drop_params": BOOLEAN,
         **AWS,
+        "sagemaker_base_url": TEXT,
         **_COSTS,
     },
     _IDLE_COSTS
     | _names("""
-        api_base base_url api_version organization custom_llm_provider litellm_credential_name region_name
+        custom_llm_provider litellm_credential_name region_name
         itpm otpm tpd rpd max_parallel_requests max_retries num_retries cooldown_time tags max_budget budget_duration
         mock_response mock_timeout cache_control_injection_points modify_params additional_drop_params
-        allowed_openai_params extra_headers extra_body headers rust use_in_pass_through use_litellm_proxy
+        allowed_openai_params extra_body headers rust use_in_pass_through use_litellm_proxy
         merge_reasoning_content_in_choices configurable_clientside_auth_params default_api_key_tpm_limit
         default_api_key_rpm_limit max_file_size_mb model_info litellm_trace_id guardrails no-log
         temperature top_p top_k max_tokens max_completion_tokens stop seed n presence_penalty frequency_penalty
@@ -222,6 +230,7 @@ GENERAL_SETTINGS = Block(
         "database_url": TEXT,
         "completion_model": TEXT,
         "max_request_size_mb": MEGABYTES,
+        "response_retention": DURATION,
     },
     _names("""
         database_connection_pool_limit database_connection_timeout database_connection_pool_timeout database_type

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from sekisho.core.durations import expiry
+
 _SECRET = re.compile(r"key|secret|token|password", re.IGNORECASE)
 _TRUE, _FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 
@@ -77,6 +79,13 @@ def _read_collection(value: object) -> object:
     raise ValueError
 
 
+def _read_duration(value: object) -> float:
+    """Seconds."""
+    if not isinstance(value, str):
+        raise ValueError
+    return expiry(value, 0.0)
+
+
 def _within(read: Callable[[object], float], least: float, most: float) -> Callable[[object], object]:
     def read_within(value: object) -> float:
         number = read(value)
@@ -100,6 +109,7 @@ POSITIVE = Kind("a whole number, 1 or more", _within(_read_integer, 1, _MOST), n
 NUMBER = Kind("a number, 0 or more", _within(_read_number, 0, _MOST), numeric=True)
 SECONDS = Kind("a number of seconds, more than 0", _within(_read_number, 1e-3, _MOST), numeric=True)
 MEGABYTES = Kind("a number of megabytes, more than 0", _within(_read_number, 1e-3, 4096), numeric=True)
+DURATION = Kind("text for a duration, such as 24h or 30d", _read_duration)
 CLIENT_ERROR = Kind("an HTTP status from 400 to 499", _within(_read_integer, 400, 499), numeric=True)
 
 

@@ -131,6 +131,7 @@ def _plain_settings(router: dict[str, Any], litellm: dict[str, Any], general: di
         "drop_params": litellm.get("drop_params"),
         "prompt_caching": litellm.get("enable_anthropic_prompt_caching"),
         "budget_exceeded_status": litellm.get("budget_exceeded_status_code"),
+        "response_retention": general.get("response_retention"),
         "max_request_bytes": None if megabytes is None else int(megabytes * _MEGABYTE),
     }
     return {name: value for name, value in plain.items() if value is not None}

@@ -37,6 +37,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     failover: whether another deployment or a fallback model may answer when one fails.
     prompt_caching: whether cache points are set for clients that set none.
     budget_exceeded_status: the status of a refusal for money.
+    response_retention: for how many seconds answers of the Responses API are kept for their key; None for not at all.
     """
 
     deployments: tuple[Deployment, ...]
@@ -56,6 +57,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     prompt_caching: bool = True
     budget_exceeded_status: int = 402
     max_request_bytes: int = 32 * 1024 * 1024
+    response_retention: float | None = None
     callbacks: tuple[str, ...] = ()
 
 

@@ -1,7 +1,7 @@
 """What the gateway can serve, as the model listings show it."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -10,7 +10,10 @@ from sekisho.core.money import Price
 
 
 class ModelEntry(Struct, frozen=True, kw_only=True):
-    """One deployment behind a model name. `params` are its `litellm_params` without secrets; `price` None: unknown."""
+    """One deployment behind a model name. `params` are its `litellm_params` without secrets; `price` None: unknown.
+
+    `mode` is what it does, in LiteLLM's words.
+    """
 
     model_name: str
     deployment_id: str
@@ -19,6 +22,7 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     facts: ModelFacts
     price: Price | None
     params: dict[str, object]
+    mode: Literal["chat", "embedding"] = "chat"
 
 
 class ModelCatalogue(Protocol):

@@ -1,10 +1,11 @@
-"""The neutral form of a conversation turn: what every dialect can read into and write out of.
+"""The neutral form of a request: what every dialect can read into and write out of.
 
 Used only between different dialects. It keeps binary content as base64 text and JSON documents as raw bytes, so that
 nothing is decoded that need not be. What a client sent and the neutral form has no field for stays in `extras` under
 the client's own name, so that the upstream's writer can refuse or drop it by its stated rule.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Raw, Struct
@@ -16,11 +17,29 @@ class CacheMark(Struct, frozen=True):
     ttl: Literal["5m", "1h"] = "5m"
 
 
+class Citation(Struct, frozen=True, kw_only=True):
+    """What a stretch of an answer's text rests on.
+
+    kind: how the place is told: by characters, pages or content blocks of a document, or as a page of the web.
+    document: the number of the document among all documents of the conversation, from 0. `start` and `end` are in the
+    unit of `kind`: characters and blocks from 0, pages from 1; the end is excluded.
+    """
+
+    kind: Literal["char", "page", "block", "web"]
+    cited_text: str | None = None
+    title: str | None = None
+    document: int | None = None
+    start: int | None = None
+    end: int | None = None
+    url: str | None = None
+
+
 class Text(Struct, kw_only=True):
-    """Plain text."""
+    """Plain text. Citations stand in answers, and in assistant turns that are sent back."""
 
     text: str
     cache: CacheMark | None = None
+    citations: list[Citation] = []
 
 
 class Image(Struct, kw_only=True):
@@ -33,11 +52,17 @@ class Image(Struct, kw_only=True):
 
 
 class Document(Struct, kw_only=True):
-    """A file for the model to read, inline as base64 `data`."""
+    """A file for the model to read, inline (`data`, base64, plain text too) or still to be fetched (`url`).
+
+    `cited` is whether the model shall cite it.
+    """
 
     name: str
-    media_type: str
-    data: str
+    media_type: str | None = None
+    data: str | None = None
+    url: str | None = None
+    context: str | None = None
+    cited: bool = False
     cache: CacheMark | None = None
 
 
@@ -100,9 +125,13 @@ class ToolChoice(Struct, frozen=True):
 
 
 class Reasoning(Struct, frozen=True):
-    """How much the model should think. Each field is what the client said, None where it said nothing."""
+    """How much the model should think. Each field is what the client said, None where it said nothing.
 
-    mode: Literal["enabled", "adaptive", "disabled"] | None = None
+    A mode of None lets the other fields ask for reasoning, as they do in OpenAI's formats. `default` is an effort of
+    Anthropic's or Converse's without a word about thinking: it bounds the whole answer and does not start thinking.
+    """
+
+    mode: Literal["enabled", "adaptive", "disabled", "default"] | None = None
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     budget_tokens: int | None = None
 
@@ -117,7 +146,11 @@ class ResponseFormat(Struct, frozen=True):
 
 
 class ChatRequest(Struct, kw_only=True):
-    """Everything that decides what the model answers."""
+    """Everything that decides what the model answers.
+
+    `omitted` names fields of the client's that its dialect could not put into the neutral form and that may be left out
+    without harm (tools that another vendor's servers run, hints); the client is told of them.
+    """
 
     system: list[Text]
     messages: list[Message]
@@ -133,27 +166,90 @@ class ChatRequest(Struct, kw_only=True):
     response_format: ResponseFormat | None = None
     service_tier: str | None = None
     extras: dict[str, object] = {}
+    omitted: list[str] = []
+
+
+class EmbeddingRequest(Struct, kw_only=True):
+    """Texts to be turned into vectors. `input_type` is Cohere's word for what they are for (`search_query`…)."""
+
+    inputs: list[str]
+    dimensions: int | None = None
+    input_type: str | None = None
+    extras: dict[str, object] = {}
+
+
+class Opening(Struct, frozen=True):
+    """How a conversation begins: the texts of its system prompt and of its first user message.
+
+    They stay the same over the turns of a task, and the system prompt's first words tell the agent.
+    """
+
+    system: str = ""
+    first_user: str = ""
 
 
 class ClientCall(Struct, kw_only=True):
-    """One call as its client sent it: the conversation, and what concerns only the gateway.
+    """One call as its client sent it: its body, what of it concerns the gateway, and how to read the rest.
 
-    `include_usage` is whether a stream must end with a usage event; `session_id`, `end_user` and `tags` are for
-    attribution; the last four are wishes of this one request that override the configuration.
+    family: the wire format, so that an upstream of the same format can be given the same bytes.
+    path: the endpoint's path as its dialect names it (`Endpoint.path`).
+    read: reads the body's neutral form, once it is needed. Raises InvalidRequest, or Unsupported, naming the field.
+    headers: those of the client's headers that belong to its dialect (`anthropic-beta`…), names in lower case.
+    include_usage: whether a stream must end with a usage event.
+    session_id, end_user, tags, opening: for attribution, as the next four, which the gateway finds out.
+    agent, agent_version: what makes the call, such as `claude-code`.
+    agent_id: which of the session's agents calls, where it has several; parent_id: the agent or session that began it.
+    continues: the id of the earlier answer that the call goes on from, which only the gateway can know.
+    stores: whether the client wants the answer kept, to go on from it; unset by the gateway where nothing is kept.
+    The last four are wishes of this one request that override the configuration.
     """
 
     model: str | None
-    chat: ChatRequest
+    body: bytes
+    family: str
+    path: str
+    read: Callable[[], "ChatRequest | EmbeddingRequest"]
+    headers: dict[str, str] = {}
+    opening: Opening = Opening()
+    max_output_tokens: int | None = None
     stream: bool = False
     include_usage: bool = False
     session_id: str | None = None
     end_user: str | None = None
     tags: list[str] = []
+    agent: str | None = None
+    agent_version: str | None = None
+    agent_id: str | None = None
+    parent_id: str | None = None
     metadata: dict[str, object] = {}
+    continues: str | None = None
+    stores: bool = False
     fallbacks: list[str] | None = None
     num_retries: int | None = None
     timeout: float | None = None
     drop_params: bool | None = None
+    known: ChatRequest | EmbeddingRequest | None = None
+
+    @property
+    def chat(self) -> ChatRequest:
+        """The conversation, read when it is first asked for. Raises InvalidRequest naming the field."""
+        request = self.request
+        assert isinstance(request, ChatRequest)
+        return request
+
+    @property
+    def embedding(self) -> EmbeddingRequest:
+        """The texts to be embedded, read when they are first asked for. Raises InvalidRequest naming the field."""
+        request = self.request
+        assert isinstance(request, EmbeddingRequest)
+        return request
+
+    @property
+    def request(self) -> ChatRequest | EmbeddingRequest:
+        """The neutral form, read when it is first asked for. Raises InvalidRequest naming the field."""
+        if self.known is None:
+            self.known = self.read()
+        return self.known
 
 
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]

@@ -2,12 +2,12 @@
 
 Order in a stream: any number of deltas, then one `Finish`, then one `UsageReport`. Tool calls are numbered from 0 in
 the order they start; a `ToolCallStart` precedes its `ToolCallDelta`s. A `ThinkingDelta` run ends with at most one
-`ThinkingSignature`.
+`ThinkingSignature`. A `CitationDelta` belongs to the text before it.
 """
 
 from msgspec import Struct
 
-from sekisho.core.chat import FinishReason, RedactedThinking, Text, Thinking, ToolCall
+from sekisho.core.chat import Citation, FinishReason, RedactedThinking, Text, Thinking, ToolCall
 from sekisho.core.usage import Usage
 
 
@@ -15,6 +15,12 @@ class TextDelta(Struct, frozen=True):
     """More text."""
 
     text: str
+
+
+class CitationDelta(Struct, frozen=True):
+    """What the text before it rests on."""
+
+    citation: Citation
 
 
 class ThinkingDelta(Struct, frozen=True):
@@ -66,6 +72,7 @@ class UsageReport(Struct, frozen=True):
 
 Event = (
     TextDelta
+    | CitationDelta
     | ThinkingDelta
     | ThinkingSignature
     | RedactedThinkingBlock
@@ -81,4 +88,11 @@ class ChatAnswer(Struct, kw_only=True):
 
     parts: list[Text | Thinking | RedactedThinking | ToolCall]
     finish: Finish
+    usage: Usage
+
+
+class EmbeddingAnswer(Struct, kw_only=True):
+    """Vectors, in the order of the inputs."""
+
+    vectors: list[list[float]]
     usage: Usage

@@ -12,6 +12,8 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
       thinking with an effort), `both`, `effort_field` (a reasoning_effort field, gpt-oss), `nova` (reasoningConfig) or
       `none`.
     cache: where cache points may stand; empty when the model cannot cache explicitly.
+    betas: the values of `anthropic-beta` that the upstream takes for this model; None when it takes any.
+    anthropic_versions: the versions of Anthropic's API that it takes, the newest last.
     sampling: which of temperature and top_p the model takes: both, at most one of them, or none.
     """
 
@@ -31,3 +33,5 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
     cache_min_tokens: int = 1024
     cache_ttl_1h: bool = False
     burndown: int = 1
+    betas: frozenset[str] | None = None
+    anthropic_versions: tuple[str, ...] = ("2023-06-01",)

@@ -1,35 +1,38 @@
-"""The data plane as an ASGI application: which path speaks which dialect."""
+"""The data plane as an ASGI application."""
+
+from collections.abc import Sequence
 
 from sekisho.core.errors import CallerError
 from sekisho.core.wire import ClientDialect
 from sekisho.gateway.exchange import Exchange, Receive, Scope, Send
-from sekisho.gateway.lifecycle import Rooms, live
+from sekisho.gateway.kept import KeptAnswers
+from sekisho.gateway.lifecycle import live
 from sekisho.gateway.relay import JSON
-
-_ENDPOINTS = {"/chat/completions": ("openai_chat", "acompletion")}
+from sekisho.gateway.routes import Routes
+from sekisho.gateway.serving import Rooms
+from sekisho.gateway.upgrade import refuse_upgrade
 
 
 class Gateway:
-    """Serves the model endpoints, each with and without `/v1`."""
+    """Serves the endpoints of models."""
 
-    def __init__(self, rooms: Rooms, dialects: dict[str, ClientDialect]) -> None:
+    def __init__(self, rooms: Rooms, dialects: Sequence[ClientDialect]) -> None:
         self._rooms = rooms
-        self._routes = {
-            prefix + path: (dialects[name], call_type)
-            for path, (name, call_type) in _ENDPOINTS.items()
-            for prefix in ("", "/v1")
-        }
+        self._routes = Routes(dialects)
+        self._kept = KeptAnswers(rooms.identity, rooms.continuity, dialects)
 
     def serves(self, path: str) -> bool:
-        """Whether the path is one for calls to models."""
-        return path in self._routes
+        """Whether the path is one for calls to models, or of an answer that was kept."""
+        return self._routes.find(path) is not None or self._kept.serves(path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry one call."""
-        dialect, call_type = self._routes[scope["path"]]
+        """Serve one request."""
         exchange = Exchange(scope, receive, send)
-        if scope["method"] == "POST":
-            await live(exchange, dialect, call_type, self._rooms)
-        else:
-            error = CallerError(f"{scope['path']} takes POST, not {scope['method']}.", status=405)
-            await exchange.answer(405, [JSON, (b"allow", b"POST")], dialect.write_error(error))
+        route = self._routes.find(exchange.path)
+        if route is None:
+            await self._kept.answer(exchange)
+        elif exchange.method == "POST":
+            await live(exchange, route, self._rooms)
+        elif not await refuse_upgrade(exchange, route.dialect):
+            error = CallerError(f"{exchange.path} takes POST, not {exchange.method}.", status=405)
+            await exchange.answer(405, [JSON, (b"allow", b"POST")], route.dialect.write_error(error))

@@ -22,13 +22,18 @@ class Exchange:
     """A request being answered. `started` is whether the first byte has gone out: after it no fallback is possible."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.raw_path: bytes = scope.get("raw_path") or self.path.encode()
+        self.query: bytes = scope.get("query_string", b"")
         self.headers: Headers = scope["headers"]
         client = scope.get("client")
         self.client_ip: str | None = client[0] if client else None
         self.started = False
         self._body_ended = False
         self._finished = False
+        self._sending = asyncio.Lock()
+        self._last_sent = 0.0
         self._receive = receive
         self._send = send
 
@@ -38,6 +43,10 @@ class Exchange:
             if key == name:
                 return value.decode("latin-1")
         return None
+
+    def header_named(self, name: str) -> str | None:
+        """As `header`, for dialects."""
+        return self.header(name.encode("latin-1"))
 
     async def body(self, cap: int) -> bytes:
         """The whole body.
@@ -123,7 +132,35 @@ class Exchange:
     async def write(self, chunk: bytes) -> None:
         """Send a part of the body; waits while the client does not take more."""
         if chunk:
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+            async with self._sending:
+                self._last_sent = asyncio.get_running_loop().time()
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    @asynccontextmanager
+    async def kept_alive(self, beat: bytes, seconds: float) -> AsyncIterator[None]:
+        """Writes `beat` whenever nothing else was written for so many seconds; with an empty `beat` never.
+
+        A model may think for minutes; proxies and clients on the way give up a connection that is silent as long.
+        """
+        loop = asyncio.get_running_loop()
+
+        async def beat_on() -> None:
+            while True:
+                silent = loop.time() - self._last_sent
+                if silent >= seconds and not self._sending.locked():
+                    await self.write(beat)
+                    silent = 0.0
+                await asyncio.sleep(max(seconds - silent, 0.0) or seconds)
+
+        self._last_sent = loop.time()
+        beating = asyncio.create_task(beat_on()) if beat else None
+        try:
+            yield
+        finally:
+            if beating is not None:
+                beating.cancel()
+                async with self._sending:  # what it is just writing must not be cut by what comes next
+                    pass
 
     async def finish(self, last: bytes = b"") -> None:
         """Send the last part of the body."""

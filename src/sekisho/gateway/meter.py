@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from sekisho.core.events import Event, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
 from sekisho.core.money import Price
+from sekisho.core.target import Target
 from sekisho.core.usage import Usage
-from sekisho.core.wire import Target
 from sekisho.ledger.estimate import Estimator
 
 
@@ -50,6 +50,13 @@ class Meter:
         self._reported = usage
         if self._target is not None:
             self._estimator.learn(self._target.upstream_model, self.request_bytes, usage)
+
+    def report_whole(self, usage: Usage, answer_bytes: int) -> None:
+        """Take the count of a whole answer; an upstream that tells none (all zero) is estimated by the bytes."""
+        if usage.total:
+            self.report(usage)
+        else:
+            self._answer_bytes = answer_bytes
 
     @property
     def estimated(self) -> bool:

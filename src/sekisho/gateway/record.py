@@ -11,8 +11,8 @@ from sekisho.core.clock import Clock
 from sekisho.core.errors import ClientGone, SekishoError
 from sekisho.core.ids import new_id
 from sekisho.core.money import dollars_from_nano
+from sekisho.core.target import Target
 from sekisho.core.usage import Usage
-from sekisho.core.wire import Target
 from sekisho.gateway.meter import Meter
 from sekisho.policy.naming import ChosenModel
 from sekisho.store.records import UsageRow
@@ -60,8 +60,12 @@ class CallRecord(Struct):
         if self.first_byte_after is None:
             self.first_byte_after = self.clock.monotonic() - self.started_monotonic
 
-    def headers(self, cost: int | None = None, key_spend: int | None = None) -> RawHeaders:
-        """LiteLLM's response headers and ours; `cost` and `key_spend` in nano-dollars, where known by now."""
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the call came in."""
+        return int((self.clock.monotonic() - self.started_monotonic) * 1000)
+
+    def headers(self) -> RawHeaders:
+        """LiteLLM's response headers and ours, but for money."""
         elapsed = self.clock.monotonic() - self.started_monotonic
         headers = [
             (b"x-litellm-call-id", self.id.encode()),
@@ -74,15 +78,16 @@ class CallRecord(Struct):
             headers.append((b"x-litellm-model-group", _header_value(self.target.model_name)))
             if self.target.simulated:
                 headers.append((b"x-sekisho-simulated", b"true"))
-        if cost is not None:
-            headers.append((b"x-litellm-response-cost", _dollars(cost)))
-        if key_spend is not None:
-            headers.append((b"x-litellm-key-spend", _dollars(key_spend)))
         if self.dropped:
             headers.append((b"x-sekisho-dropped-params", _header_value(", ".join(self.dropped))))
         if self.model is not None and self.model.warning:
             headers.append((b"x-sekisho-warning", _header_value(self.model.warning)))
         return headers
+
+    def money_headers(self, cost: int | None, key_spend: int | None) -> RawHeaders:
+        """What the call cost and the key has spent, in nano-dollars, where it is known by now."""
+        pairs = ((b"x-litellm-response-cost", cost), (b"x-litellm-key-spend", key_spend))
+        return [(name, _dollars(nano)) for name, nano in pairs if nano is not None]
 
     def row(self, meter: Meter | None) -> UsageRow:
         """The usage row. Called once, when the call is over."""
@@ -115,6 +120,10 @@ class CallRecord(Struct):
             simulated=target.simulated if target else False,
             streamed=call.stream if call else False,
             session_id=call.session_id if call else None,
+            agent=call.agent if call else None,
+            agent_version=call.agent_version if call else None,
+            agent_id=call.agent_id if call else None,
+            parent_id=call.parent_id if call else None,
             end_user=call.end_user if call else None,
             tags=tuple(dict.fromkeys([*(caller.tags if caller else ()), *(call.tags if call else ())])),
             retries=self.retries,

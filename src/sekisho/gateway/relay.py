@@ -1,12 +1,15 @@
 """The answer on its way back to the client, metered as it passes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
+
+from msgspec import Struct
 
 from sekisho.core.chat import RedactedThinking, Text, Thinking, ToolCall
 from sekisho.core.errors import ClientGone, RateLimited, SekishoError, UpstreamThrottled
 from sekisho.core.events import Event, RedactedThinkingBlock, ThinkingDelta, ThinkingSignature, ToolCallStart
-from sekisho.core.wire import AnswerHead, ClientDialect
+from sekisho.core.usage import Usage
+from sekisho.core.wire import AnswerHead, ChatClient, ClientDialect, HeaderPairs, KeepingWriter, Piece, StreamWriter
 from sekisho.gateway.exchange import Exchange
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.record import CallRecord
@@ -15,62 +18,115 @@ from sekisho.ledger.ledger import Hold
 
 JSON = (b"content-type", b"application/json")
 _STREAM = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # asks reverse proxies not to hold events back
 )
+_KEEP_ALIVE_SECONDS = 15.0
 
 AnswerPart = Text | Thinking | RedactedThinking | ToolCall
 
 
+class Sent(Struct, frozen=True):
+    """What went to the client: of a stream only reasoning and tool calls, and its whole if the dialect keeps that."""
+
+    parts: list[AnswerPart]
+    answer: bytes | None
+
+
 async def send_answer(
-    exchange: Exchange, dialect: ClientDialect, reply: Reply, record: CallRecord, meter: Meter, hold: Hold
-) -> list[AnswerPart]:
-    """Meter the whole answer and send it. Returns its parts."""
-    answer = reply.answer
+    exchange: Exchange,
+    dialect: ChatClient,
+    reply: Reply,
+    record: CallRecord,
+    meter: Meter,
+    hold: Hold,
+    settle: Callable[[], None],
+) -> Sent:
+    """Meter the whole answer and send it, as it came if the client speaks the upstream's format."""
+    answer, call = reply.answer, record.call
     assert answer is not None
-    meter.report(answer.usage)
-    hold.settle(meter.usage.total, meter.cost or 0)
-    body = dialect.write_answer(answer, _head(record), meter.cost)
+    assert call is not None
+    meter.report_whole(answer.usage, _count_bytes(answer.parts))
+    settle()
+    body = reply.body if reply.wire.native else dialect.write_answer(answer, answer_head(record), call, meter.cost)
+    extra = record.money_headers(meter.cost, hold.key_spend())
+    await send_body(exchange, dialect, record, body, extra, meter.usage)
+    return Sent(answer.parts, body)
+
+
+def _count_bytes(parts: Sequence[AnswerPart]) -> int:
+    """The UTF-8 bytes that the model wrote."""
+    texts = (part.arguments if isinstance(part, ToolCall) else getattr(part, "text", "") for part in parts)
+    return sum(len(text.encode()) for text in texts)
+
+
+async def send_body(
+    exchange: Exchange,
+    dialect: ClientDialect,
+    record: CallRecord,
+    body: bytes,
+    extra: HeaderPairs = (),
+    usage: Usage | None = None,
+) -> None:
+    """Send a whole answer that is already written."""
     record.first_byte()
-    await exchange.answer(200, [JSON, *record.headers(meter.cost, hold.key_spend())], body)
-    return answer.parts
+    headers = [JSON, *record.headers(), *extra, *dialect.answer_headers(record.id, usage)]
+    await exchange.answer(200, headers, body)
 
 
 async def send_stream(
-    exchange: Exchange, dialect: ClientDialect, reply: Reply, record: CallRecord, meter: Meter, hold: Hold
-) -> list[AnswerPart]:
-    """Pass the events on as they come, metering them. Returns the reasoning and tool calls among them.
+    exchange: Exchange,
+    dialect: ChatClient,
+    reply: Reply,
+    record: CallRecord,
+    meter: Meter,
+    hold: Hold,
+    settle: Callable[[], None],
+) -> Sent:
+    """Pass the events on as they come, metering them.
 
     After the first byte a failure can only be told inside the stream, in the dialect's own way; it is raised again for
     the record.
     """
-    include_usage = record.call is not None and record.call.include_usage
-    writer = dialect.stream_writer(_head(record), include_usage=include_usage)
+    assert record.call is not None
+    writer = dialect.stream_writer(answer_head(record), record.call)
+    put = _relay if reply.wire.native else _translate
     gist = StreamGist()
-    await exchange.begin(200, [*_STREAM, *record.headers(key_spend=hold.key_spend())])
+    headers = [(b"content-type", dialect.stream_type), *_STREAM, *record.headers()]
+    headers += [*record.money_headers(None, hold.key_spend()), *dialect.answer_headers(record.id, None)]
+    await exchange.begin(200, headers)
     try:
-        async for events in reply.events():
-            meter.observe(events)
-            gist.observe(events)
-            if chunk := b"".join([writer.write(event) for event in events]):
-                record.first_byte()
-                await exchange.write(chunk)
+        async with exchange.kept_alive(writer.keep_alive(), _KEEP_ALIVE_SECONDS):
+            async for pieces in reply.pieces():
+                for piece in pieces:
+                    meter.observe(piece.events)
+                    gist.observe(piece.events)
+                if chunk := put(writer, pieces):
+                    record.first_byte()
+                    await exchange.write(chunk)
     except ClientGone:
         raise
     except SekishoError as error:
         await exchange.finish(writer.fail(error))
         raise
-    hold.settle(meter.usage.total, meter.cost or 0)
-    await exchange.finish(writer.end(meter.usage, meter.cost))
-    return gist.parts
+    settle()
+    await exchange.finish(b"" if reply.wire.native else writer.end(meter.usage, meter.cost))
+    return Sent(gist.parts, writer.whole if isinstance(writer, KeepingWriter) else None)
+
+
+def _relay(writer: StreamWriter, pieces: Sequence[Piece]) -> bytes:
+    return b"".join([writer.relay(piece) for piece in pieces])
+
+
+def _translate(writer: StreamWriter, pieces: Sequence[Piece]) -> bytes:
+    return b"".join([writer.write(event) for piece in pieces for event in piece.events])
 
 
 async def refuse(exchange: Exchange, dialect: ClientDialect, record: CallRecord, error: SekishoError) -> None:
     """Answer with an error in the client's own shape, if nothing has been answered yet and somebody is there."""
     if exchange.started or isinstance(error, ClientGone):
         return
-    headers = [JSON, *record.headers()]
+    headers = [JSON, *record.headers(), *dialect.answer_headers(record.id, None)]
     if error.retry_after is not None and isinstance(error, RateLimited | UpstreamThrottled):
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after)))
     if error.status == 401:
@@ -80,6 +136,14 @@ async def refuse(exchange: Exchange, dialect: ClientDialect, record: CallRecord,
     await exchange.write(body)
     await exchange.discard_body()
     await exchange.finish()
+
+
+def answer_head(record: CallRecord) -> AnswerHead:
+    """What every answer to this call names."""
+    assert record.model is not None
+    return AnswerHead(
+        call_id=record.id, model=record.model.asked, created=int(record.started), elapsed_ms=record.elapsed_ms
+    )
 
 
 class StreamGist:
@@ -104,8 +168,3 @@ class StreamGist:
                     self.parts.append(ToolCall(id=call_id, name=name, arguments="{}"))
                 case _:
                     pass
-
-
-def _head(record: CallRecord) -> AnswerHead:
-    assert record.model is not None
-    return AnswerHead(call_id=record.id, model=record.model.asked, created=int(record.started))

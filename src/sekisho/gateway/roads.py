@@ -1,17 +1,17 @@
 """From the plan of a route to targets that can be called."""
 
 from collections.abc import Mapping
-from random import Random
 
 from msgspec import Struct
 
 from sekisho.config.snapshot import Snapshot
 from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
-from sekisho.core.errors import UpstreamMisconfigured
-from sekisho.core.wire import Target
+from sekisho.core.errors import Unsupported, UpstreamMisconfigured
+from sekisho.core.target import Target
+from sekisho.core.wire import Operation
 from sekisho.gateway.attempts import Candidate, Road
-from sekisho.gateway.cooldowns import Cooldowns
+from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.policy.routing import Stage, plan_roads
 
 
@@ -23,19 +23,29 @@ class World(Struct, frozen=True):
 
 
 def find_roads(
-    world: World, caller: Caller, group: str, call: ClientCall, cooldowns: Cooldowns, random: Random
+    world: World, caller: Caller, group: str, call: ClientCall, operation: Operation, access: UpstreamAccess
 ) -> list[Road]:
-    """The roads for a call. Raises UpstreamMisconfigured when no deployment of the model works as configured."""
+    """The roads for a call.
+
+    Raises Unsupported when the model does something else than what is asked, UpstreamMisconfigured when none of its
+    deployments works as configured.
+    """
 
     def resting(deployment_id: str) -> float:
         target = world.targets.get(deployment_id)
-        return cooldowns.remaining(target.bucket) if target is not None else 0.0
+        return access.cooldowns.remaining(target.bucket) if target is not None else 0.0
 
-    stages = plan_roads(world.snapshot, caller, group, call.fallbacks, resting, random)
-    roads = [road for stage in stages if (road := _pave(world, stage)).candidates]
-    if not roads:
+    stages = plan_roads(world.snapshot, caller, group, call.fallbacks, resting, access.random)
+    paved = [_pave(world, stage) for stage in stages]
+    if not any(road.candidates for road in paved):
         message = f"No deployment of '{group}' can be called as configured; the administrator's log says why."
         raise UpstreamMisconfigured(message, verdict="never", native="no_deployment")
+    # What cannot be counted by a model of conversations is estimated.
+    needed: Operation = "embeddings" if operation == "embeddings" else "chat"
+    roads = [kept for road in paved if (kept := _keep_those_that(needed, road)).candidates]
+    if not roads:
+        does = "answer conversations" if needed == "chat" else "make embeddings"
+        raise Unsupported(f"The model '{group}' does not {does}. Choose one that does.", param="model")
     return roads
 
 
@@ -46,3 +56,7 @@ def _pave(world: World, stage: Stage) -> Road:
         if deployment.id in world.targets
     )
     return Road(stage.group, tuple(candidates))
+
+
+def _keep_those_that(operation: Operation, road: Road) -> Road:
+    return Road(road.group, tuple(each for each in road.candidates if operation in each.target.dialects))

@@ -1,14 +1,20 @@
-"""The HTTP server under the gateway: uvicorn, with what it lacks for clients that are slow, greedy or odd."""
+"""The HTTP server under the gateway: uvicorn, with what it lacks for clients that are slow, greedy or odd.
+
+HTTP/1.1 and cleartext HTTP/2 are spoken on one port: the first bytes of a connection tell which.
+"""
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from sekisho.gateway.http2 import PREFACE, Http2Protocol
 
 _HEADER_SECONDS = 10.0
 _MAX_HEADER_BYTES = 64 * 1024
@@ -121,6 +127,59 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
+class EitherProtocol(asyncio.Protocol):
+    """Hands a connection over by its first bytes: to HTTP/2 if they are its preface, else to HTTP/1.1."""
+
+    alpn_protocols: ClassVar[list[str]] = ["h2", "http/1.1"]
+    """What uvicorn offers when it is given certificates; the preface comes first there, too."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,  # uvicorn passes it by this name
+    ) -> None:
+        self._config = config
+        self._state = server_state
+        self._app_state = app_state
+        self._begun = b""
+        self._transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvloop's is not one
+        """A client has connected; it must begin in time."""
+        self._transport = transport
+        self._state.connections.add(self)  # type: ignore[arg-type]  # uvicorn lists its own protocols only
+        self._timer = asyncio.get_running_loop().call_later(_HEADER_SECONDS, transport.abort)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """The client has gone before it had said enough."""
+        self._leave()
+
+    def data_received(self, data: bytes) -> None:
+        """The first bytes, or more of them."""
+        self._begun += data
+        if self._begun.startswith(PREFACE):
+            self._hand_over(Http2Protocol(self._config, self._state, self._app_state))
+        elif not PREFACE.startswith(self._begun):
+            self._hand_over(GuardedProtocol(self._config, self._state, self._app_state))
+
+    def shutdown(self) -> None:
+        """The server stops: nothing is under way here."""
+        self._transport.close()
+
+    def _hand_over(self, protocol: GuardedProtocol | Http2Protocol) -> None:
+        self._leave()
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        protocol.data_received(self._begun)
+
+    def _leave(self) -> None:
+        self._timer.cancel()
+        self._state.connections.discard(self)
+
+
 class Server(uvicorn.Server):
     """A uvicorn server that leaves signals to whoever runs it, and waits for its last requests when it stops."""
 
@@ -128,7 +187,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=GuardedProtocol,
+                http=EitherProtocol,
                 ws="none",
                 lifespan="off",
                 loop="none",

@@ -13,8 +13,10 @@ from msgspec import Struct
 from sekisho.core.caller import Caller
 from sekisho.core.clock import Clock
 from sekisho.core.errors import StoreUnavailable, Unauthenticated
+from sekisho.identity.aws_keys import KeyPair, SignedCallers, is_signature
 from sekisho.identity.callers import caller_from
 from sekisho.identity.keys import hash_key, mask_key
+from sekisho.identity.sigv4 import SignedMessage
 from sekisho.store.engine import Store
 
 _log = logging.getLogger(__name__)
@@ -27,6 +29,9 @@ FRESH: Final = 60.0
 """Seconds after which a record is read again in the background even if nothing was changed: its spend moves on."""
 FRESH_UNKNOWN: Final = 5.0
 """Seconds for which an unknown key is not looked up again."""
+
+Headers = Sequence[tuple[bytes, bytes]]
+"""A request's headers, names in lower case."""
 
 _RANKS: Final = {
     b"x-litellm-api-key": 0,
@@ -62,6 +67,7 @@ class Identity:
         self._store = store
         self._clock = clock
         self._master = None if master_key is None else hash_key(master_key)
+        self._signed = SignedCallers(clock, master_key)
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._loading: dict[tuple[str, int], asyncio.Task[_Entry]] = {}
         self._generation = 0
@@ -85,19 +91,68 @@ class Identity:
         """Doubt everything that is remembered; call it after each administrative change."""
         self._generation += 1
 
-    async def authenticate(self, headers: Sequence[tuple[bytes, bytes]]) -> Caller:
+    async def authenticate(self, headers: Headers, *, signed_ok: bool = False) -> Caller:
         """The caller that these headers (names in lower case) prove.
 
+        Of a request that is signed as AWS's SDKs sign, they only tell the caller: it is proven by `prove`, once the
+        body is there. Who says `signed_ok` says that it will call that before it does anything for the caller.
+
         Raises:
-            Unauthenticated: no key, or one that is unknown, expired or blocked.
+            Unauthenticated: no key, or one that is unknown, expired or blocked; or a signature that is not accepted.
             StoreUnavailable: the key is not remembered and the database is away.
         """
         key = find_key(headers)
         if key is None:
             raise Unauthenticated("No API key was sent. Send your virtual key as 'Authorization: Bearer sk-...'.")
+        if is_signature(key):
+            if not signed_ok:
+                raise Unauthenticated("Signed requests open the model endpoints only. Send a key as bearer token here.")
+            return await self._find_caller(*self._signed.identify(key))
         key_hash = hash_key(key)
         if self._master is not None and hmac.compare_digest(key_hash, self._master):
             return _MASTER
+        return await self._find_caller(key_hash, mask_key(key))
+
+    def is_signed(self, headers: Headers) -> bool:
+        """Whether a request has still to be proven by its signature."""
+        key = find_key(headers)
+        return key is not None and is_signature(key)
+
+    def prove(self, method: str, raw_path: bytes, query: bytes, headers: Headers, body: bytes) -> None:
+        """Check the signature over a whole request; nothing is to be checked of one with a bearer key.
+
+        Args:
+            method: In upper case.
+            raw_path: As it was sent, percent-encoded; a query at its end is cut off.
+            query: The raw query string, without the question mark.
+            headers: Names in lower case.
+            body: The whole body.
+
+        Raises:
+            Unauthenticated: The signature is not that of the access key's secret, or too old.
+        """
+        key = find_key(headers)
+        if key is None or not is_signature(key):
+            return
+        message = SignedMessage(
+            method=method,
+            raw_path=raw_path.partition(b"?")[0].decode("latin-1"),
+            query=query.decode("latin-1"),
+            headers=_join_headers(headers),
+            body=body,
+        )
+        self._signed.prove(key, message)
+
+    def issue_key_pair(self, key_hash: str) -> KeyPair:
+        """The AWS key pair with which requests can be signed in the name of a virtual key.
+
+        Raises:
+            InvalidRequest: this gateway has no master key, which such pairs are derived from.
+        """
+        return self._signed.issue(key_hash)
+
+    async def _find_caller(self, key_hash: str, shown: str) -> Caller:
+        """The caller of a key; `shown` is what the key may be called in errors."""
         entry = self._entries.get(key_hash)
         if entry is None or entry.generation != self._generation:
             entry = await asyncio.shield(self._load(key_hash))
@@ -108,7 +163,7 @@ class Identity:
             entry = await asyncio.shield(loading) if entry.caller is None else entry
         caller = entry.caller
         if caller is None or entry.blocked or (entry.expires is not None and entry.expires <= self._clock.now()):
-            _refuse(entry, key)
+            _refuse(entry, shown)
         return caller
 
     def _load(self, key_hash: str) -> "asyncio.Task[_Entry]":
@@ -167,8 +222,8 @@ class Identity:
                 self.invalidate()
 
 
-def find_key(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
-    """The key in these headers, with or without `Bearer`; None if there is none."""
+def find_key(headers: Headers) -> str | None:
+    """The key in these headers, with or without `Bearer`, or the whole of a signature; None if there is none."""
     best, best_rank = b"", len(_RANKS)
     for name, value in headers:
         rank = _RANKS.get(name, best_rank)
@@ -180,13 +235,21 @@ def find_key(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
     return best.decode("latin-1") or None
 
 
-def _refuse(entry: _Entry, key: str) -> NoReturn:
+def _join_headers(headers: Headers) -> dict[str, str]:
+    """Headers as they are signed: those of one name joined by commas."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
+
+
+def _refuse(entry: _Entry, shown: str) -> NoReturn:
     if entry.caller is None:
         message = "This API key is not known here. Check that it is complete, or ask your administrator for a new one."
         raise Unauthenticated(message, kind="token_not_found_in_db", param="key")
     if entry.blocked:
         blocked = "This API key" if entry.blocked == "key" else f"The {entry.blocked} of this API key"
         raise Unauthenticated(f"{blocked} is blocked. Ask your administrator.")
-    masked = mask_key(key)
-    message = f"The API key {masked} has expired. Ask your administrator for a new one."
-    raise Unauthenticated(message, kind="expired_key", param=masked)
+    message = f"The API key {shown} has expired. Ask your administrator for a new one."
+    raise Unauthenticated(message, kind="expired_key", param=shown)

@@ -17,6 +17,7 @@ RIGHTS: Final[dict[str, Right]] = {
     "/key/list": "see_own",
     "/key/block": "manage_own",
     "/key/unblock": "manage_own",
+    "/key/aws_credentials": "manage_own",
     "/team/new": "administer",
     "/team/info": "see_own",
     "/team/list": "see_own",
@@ -26,11 +27,18 @@ RIGHTS: Final[dict[str, Right]] = {
     "/user/info": "see_own",
     "/user/list": "oversee",
     "/models": "see_own",
+    "/models/*": "see_own",
     "/v1/models": "see_own",
+    "/v1/models/*": "see_own",
+    "/anthropic/v1/models": "see_own",
+    "/anthropic/v1/models/*": "see_own",
     "/model/info": "see_own",
     "/v1/model/info": "see_own",
     "/spend/logs": "see_own",
 }
+"""By path; one that ends in `*` stands for all paths that begin so."""
+
+_WILDCARDS: Final = tuple(path for path in RIGHTS if path.endswith("*"))
 
 _ROLES: Final[dict[Right, frozenset[Role]]] = {
     "administer": frozenset({"proxy_admin"}),
@@ -39,7 +47,9 @@ _ROLES: Final[dict[Right, frozenset[Role]]] = {
     "see_own": frozenset({"proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"}),
 }
 
-_MODELS: Final = frozenset({"/models", "/v1/models", "/model/info", "/v1/model/info"})
+_MODELS: Final = frozenset(
+    {*("/models", "/v1/models", "/anthropic/v1/models", "/model/info", "/v1/model/info"), *_WILDCARDS}
+)
 _INFO: Final = frozenset(
     {*_MODELS, "/key/info", "/key/list", "/team/info", "/team/list", "/user/info", "/user/list", "/spend/logs"}
 )
@@ -53,13 +63,22 @@ ROUTES_OF_KEY_TYPE: Final[dict[str, tuple[str, ...]]] = {
 """What the `key_type` of LiteLLM's API stands for in `allowed_routes`."""
 
 
+def endpoint_of(path: str) -> str | None:
+    """The row of `RIGHTS` for a path; None when it belongs to no endpoint that needs rights."""
+    if path in RIGHTS:
+        return path
+    return next((endpoint for endpoint in _WILDCARDS if path.startswith(endpoint[:-1])), None)
+
+
 def check_endpoint(caller: Caller, path: str) -> None:
     """Refuse a caller whose role, or whose key, does not open this path of the admin API.
 
     Raises:
         AccessDenied: with what is needed.
     """
-    if caller.role not in _ROLES[RIGHTS[path]]:
+    endpoint = endpoint_of(path)
+    assert endpoint is not None
+    if caller.role not in _ROLES[RIGHTS[endpoint]]:
         raise AccessDenied(f"The role {caller.role} may not use {path}. Ask a proxy administrator.")
     check_route(caller, path)
 
@@ -87,9 +106,10 @@ def is_administrator(caller: Caller) -> bool:
 
 def _covers(route: str, path: str) -> bool:
     if route in {"llm_api_routes", "openai_routes"}:
-        return path not in RIGHTS or path in _MODELS
+        endpoint = endpoint_of(path)
+        return endpoint is None or endpoint in _MODELS
     if route == "management_routes":
-        return path in RIGHTS
+        return endpoint_of(path) is not None
     if route == "info_routes":
-        return path in _INFO
+        return endpoint_of(path) in _INFO
     return path.startswith(route[:-1]) if route.endswith("*") else path == route

@@ -5,7 +5,8 @@ size of the request with a ratio learned per model, and the output from what the
 same figures charge a stream whose client left before the upstream told the usage.
 """
 
-from sekisho.core.chat import ChatRequest, Image, ToolResult
+from sekisho.core.chat import ChatRequest, ClientCall, Image, ToolResult
+from sekisho.core.errors import CallerError
 from sekisho.core.usage import Usage
 
 _BYTES_PER_TOKEN = 4.0
@@ -15,6 +16,22 @@ _LEARN_FROM_TOKENS = 256
 """Below it a request is mostly its JSON, and says nothing about a long one."""
 _IMAGE_BYTES = 6000
 """What a picture counts for in bytes of text: some 1,500 tokens, whatever its file's size."""
+
+
+_SMALL_BYTES = 16 * 1024
+_MARKS_OF_FILES = (b"base64", b"data:", b'"bytes"')
+
+
+def weigh_call(call: ClientCall) -> int:
+    """The size of a call in bytes of text. Only a body that may hold pictures is read for it."""
+    body = call.body
+    if len(body) <= _SMALL_BYTES or not any(mark in body for mark in _MARKS_OF_FILES):
+        return max(1, len(body))
+    try:
+        request = call.request
+    except CallerError:  # the upstream of this format may know better, and will say so if not
+        return len(body)
+    return weigh_request(request, len(body)) if isinstance(request, ChatRequest) else len(body)
 
 
 def weigh_request(chat: ChatRequest, body_bytes: int) -> int:

@@ -1,5 +1,6 @@
 """From the model name a client sent to the model group that serves it."""
 
+import re
 from difflib import get_close_matches
 
 from msgspec import Struct
@@ -41,24 +42,45 @@ def choose_model(snapshot: Snapshot, caller: Caller, requested: str | None) -> C
 
 
 def find_group(snapshot: Snapshot, name: str) -> str | None:
-    """The model group for a name, None when there is none."""
+    """The model group for a name, None when there is none.
+
+    After groups and aliases, a name stands for the first deployment of the same model: by the id as configured, else by
+    the model's bare name, so that `us.anthropic.claude-x-v1:0` and Anthropic's own `claude-x` find a deployment of
+    `jp.anthropic.claude-x-v1:0`. Agents rewrite such ids by themselves.
+    """
     if name in snapshot.groups:
         return name
     alias = snapshot.model_group_alias.get(name)
     if alias in snapshot.groups:
         return alias
-    bare = _bare(name)
-    for deployment in snapshot.deployments:
-        if _bare(deployment.model) == bare:
-            return deployment.model_name
+    for reduce in (_without_route, _bare):
+        wanted = reduce(name)
+        for deployment in snapshot.deployments:
+            if reduce(deployment.model) == wanted:
+                return deployment.model_name
     return None
 
 
-def _bare(model: str) -> str:
+_ROUTE = re.compile(r"([a-z_]+/)+")
+_ARN = re.compile(r"arn:aws[\w-]*:bedrock:[a-z0-9-]*:\d*:(foundation-model|inference-profile)/")
+_SCOPE = re.compile(r"(global|us-gov|us|eu|apac|jp|au|in|ca|sa|me|af|il|mx)\.(?=[a-z0-9]+\.)")
+_VENDOR = re.compile(r"[a-z0-9]+\.(?=[a-z])")
+_VERSION = re.compile(r"-v\d+(:\d+)?$")
+
+
+def _without_route(model: str) -> str:
     """A deployment's `model` without LiteLLM's provider and route prefixes."""
-    for prefix in ("bedrock/", "converse/", "invoke/"):
-        model = model.removeprefix(prefix)
-    return model
+    found = _ROUTE.match(model)
+    return model[found.end() :] if found else model
+
+
+def _bare(model: str) -> str:
+    """The model's name alone: no route, ARN, region, cross-region prefix, vendor or version of the API."""
+    name = _ARN.sub("", _without_route(model)).rpartition("/")[2]
+    for pattern in (_SCOPE, _VENDOR):
+        if found := pattern.match(name):
+            name = name[found.end() :]
+    return _VERSION.sub("", name)
 
 
 def _unknown(snapshot: Snapshot, caller: Caller, requested: str) -> UnknownModel:

@@ -1,13 +1,14 @@
-"""One folder per upstream: the dialect it speaks, its address, credentials, quirks, models and prices.
+"""One folder per upstream: the dialects it speaks, its addresses, credentials, quirks, models and prices.
 
-Belongs here: all that is true of one vendor. Folders do not import each other; `assembly` finds them by itself.
+Belongs here: all that is true of one vendor. Folders do not import each other, except for `common` and `aws`, which are
+no providers themselves; `assembly` finds the others by itself.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from sekisho.config.snapshot import Deployment
-from sekisho.core.wire import ProviderEnvironment, Target
+from sekisho.core.target import ProviderEnvironment, Target
 
 
 class Provider(Protocol):

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from sekisho.core.clock import Clock
 from sekisho.core.usage import Usage
-from sekisho.simulator.prompt import Answer, Block, Prompt, TextBlock, ThinkingBlock, ToolBlock
+from sekisho.simulator.prompt import Answer, Block, Prompt, RedactedBlock, TextBlock, ThinkingBlock, ToolBlock
 
 BYTES_PER_TOKEN = 4
 MEDIUM_TOKENS = 1500
@@ -54,12 +54,15 @@ def count_answer_block(block: Block) -> int:
     """The tokens of a block of an answer."""
     if isinstance(block, ToolBlock):
         return count_text(block.name + block.raw)
+    if isinstance(block, RedactedBlock):
+        return count_text(block.data)
     return count_text(block.text)
 
 
 def count_output(answer: Answer) -> Usage:
     """The output side of an answer's usage."""
-    reasoning = sum(count_answer_block(block) for block in answer.blocks if isinstance(block, ThinkingBlock))
+    hidden = (ThinkingBlock, RedactedBlock)
+    reasoning = sum(count_answer_block(block) for block in answer.blocks if isinstance(block, hidden))
     return Usage(output=sum(count_answer_block(block) for block in answer.blocks), reasoning=reasoning)
 
 
@@ -77,7 +80,7 @@ def truncate(answer: Answer, max_tokens: int | None) -> Answer:
     for block in answer.blocks:
         tokens = count_answer_block(block)
         if tokens > left:
-            if left > 0:
+            if left > 0 and not isinstance(block, RedactedBlock):
                 blocks.append(_cut(block, left * BYTES_PER_TOKEN))
             break
         blocks.append(block)
@@ -85,7 +88,7 @@ def truncate(answer: Answer, max_tokens: int | None) -> Answer:
     return Answer(blocks=blocks, stop_reason="max_tokens")
 
 
-def _cut(block: Block, size: int) -> Block:
+def _cut(block: TextBlock | ThinkingBlock | ToolBlock, size: int) -> Block:
     def head(text: str, limit: int) -> str:
         return text.encode()[: max(limit, 0)].decode("utf-8", "ignore")
 
@@ -144,6 +147,8 @@ class PromptCache:
         """The input side of a call's usage; remembers the prefixes it marks."""
         now = self._clock.monotonic()
         prefixes = _prefixes(prompt)
+        if prompt.cached_by_itself:
+            return self._account_unmarked(scope, prefixes, now)
         total = prefixes[-1].tokens if prefixes else 0
         marks = [prefix for prefix in prefixes if prefix.lifetime and prefix.tokens >= self._minimum]
         if not marks:
@@ -158,6 +163,15 @@ class PromptCache:
             self._entries[(*scope, mark.digest)] = (now + _LIFETIME_SECONDS[lifetime], lifetime)
         self._prune(now)
         return Usage(input=total - covered, cache_read=read, cache_write_5m=written["5m"], cache_write_1h=written["1h"])
+
+    def _account_unmarked(self, scope: tuple[str, str, str], prefixes: list[_Prefix], now: float) -> Usage:
+        """As OpenAI does: every prefix of enough tokens is remembered, reading is told and writing costs nothing."""
+        long = [prefix for prefix in prefixes if prefix.tokens >= self._minimum]
+        read = self._read(scope, long, now)
+        for prefix in long:
+            self._entries[(*scope, prefix.digest)] = (now + _LIFETIME_SECONDS["5m"], "5m")
+        self._prune(now)
+        return Usage(input=(prefixes[-1].tokens if prefixes else 0) - read, cache_read=read)
 
     def _read(self, scope: tuple[str, str, str], prefixes: list[_Prefix], now: float) -> int:
         """The tokens of the longest prefix that is still cached, which is renewed; 0 without one."""

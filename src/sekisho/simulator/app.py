@@ -1,20 +1,21 @@
-"""The simulator as one ASGI application: bedrock-runtime, STS and the control API on one host."""
+"""The simulator as one ASGI application: all services and the control API on one host."""
 
 import asyncio
 
 from sekisho.core.clock import Clock
 from sekisho.simulator.auth import authenticate
 from sekisho.simulator.control import PREFIX, answer_control
-from sekisho.simulator.errors import AwsError
+from sekisho.simulator.errors import Refusal
+from sekisho.simulator.faults import raise_fault
 from sekisho.simulator.http import AsgiApp, Receive, Reply, Request, Scope, Send, read_request, send_reply
-from sekisho.simulator.runtime import raise_fault, serve_model_call
+from sekisho.simulator.runtime import serve_model_call
 from sekisho.simulator.settings import SimulatorSettings
 from sekisho.simulator.state import CallRecord, World
 from sekisho.simulator.sts import answer_action, read_parameters, write_sts_error
 
 
 def build_simulator(settings: SimulatorSettings, clock: Clock) -> AsgiApp:
-    """The local counterpart of Amazon Bedrock and its STS, ready to be served.
+    """The local counterpart of Amazon Bedrock with its STS, SageMaker, Anthropic and OpenAI, ready to be served.
 
     `clock.now` decides on signatures and expiry, `clock.monotonic` on quotas and prompt caches. Its state lives in
     memory; temporary credentials and thinking signatures are sealed, so every simulator accepts those of another.
@@ -31,7 +32,7 @@ def build_simulator(settings: SimulatorSettings, clock: Clock) -> AsgiApp:
             request = await read_request(scope, receive)
         except ConnectionError:
             return
-        except AwsError as error:
+        except Refusal as error:
             headers = {"content-type": "application/json", "x-amzn-errortype": error.kind}
             await send_reply(send, Reply(status=error.status, headers=headers, body=b'{"message":"Request too large"}'))
             return
@@ -55,10 +56,10 @@ async def _live(receive: Receive, send: Send) -> None:
 
 async def _answer_sts(world: World, request: Request) -> Reply:
     parameters = read_parameters(request)
-    call = world.open_call(parameters.get("Action") or "Unknown")
+    call = world.open_call(parameters.get("Action") or "Unknown", service="sts")
     try:
         reply = await _act(world, request, call, parameters)
-    except AwsError as error:
+    except Refusal as error:
         call.error = error.kind
         reply = write_sts_error(error, call.request_id)
     call.status, call.complete = reply.status, True

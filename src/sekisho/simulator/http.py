@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-from sekisho.simulator.errors import AwsError
+from sekisho.simulator.errors import Refusal
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -44,7 +44,7 @@ class Reply(Struct, kw_only=True):
 
 
 async def read_request(scope: Scope, receive: Receive) -> Request:
-    """Reads a request to its end. Raises AwsError when it is too large, ConnectionError when the client leaves."""
+    """Reads a request to its end. Raises Refusal when it is too large, ConnectionError when the client leaves."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -58,7 +58,7 @@ async def read_request(scope: Scope, receive: Receive) -> Request:
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > BODY_LIMIT:
-            raise AwsError("RequestEntityTooLargeException", f"The request is larger than {BODY_LIMIT} bytes.")
+            raise Refusal("RequestEntityTooLargeException", f"The request is larger than {BODY_LIMIT} bytes.")
         more = message.get("more_body", False)
     return Request(
         method=scope["method"],

@@ -26,7 +26,7 @@ class ServiceModel:
     def check_request(self, operation: str, model: str, body: dict[str, Any], headers: dict[str, str]) -> None:
         """Checks a request: the model id of the path, the members in the body and those in the headers.
 
-        Raises AwsError (ValidationException) naming the first ten violations.
+        Raises Refusal (ValidationException) naming the first ten violations.
         """
         shape = self._shapes[self._operations[operation]["input"]["shape"]]
         # A placeholder for the account (ACCOUNT1), as the STS of the simulator takes it, stands for its twelve digits.

@@ -1,25 +1,31 @@
-"""What Bedrock and its models refuse beyond the service model: the order of turns, tools, thinking, caching, sampling.
+"""What the models of Claude's and Bedrock's APIs refuse: the order of turns, tools, thinking, caching, sampling.
 
-The wordings are those of the real service as far as they are publicly known, because agents go by them.
+The wordings are those of Bedrock as far as they are publicly known, because agents go by them. What only Converse
+refuses stands beside it.
 """
 
-import itertools
 import re
 from typing import Any
 
-from sekisho.simulator.errors import AwsError, invalid, invalid_for_model
-from sekisho.simulator.prompt import Prompt, claude_version, sign_thinking
+from sekisho.simulator.errors import Refusal, invalid, invalid_for_model
+from sekisho.simulator.prompt import Prompt, claude_version, open_thinking, sign_thinking
 
 MAX_CACHE_POINTS = 4
 MIN_THINKING_BUDGET = 1024
-_DOCUMENT_NAME = re.compile(r"[a-zA-Z0-9\s\-()\[\]]+")
+# The kinds of beta that Claude takes on Bedrock, without their dates; files, skills, the MCP connector, web search and
+# fetch, code execution and fast mode are not among them.
+_BETAS = re.compile(
+    r"(compact|computer-use|context-1m|context-management|dangerous-tool-use|effort|fine-grained-tool-streaming"
+    r"|tool-search(-tool)?|tool-examples|advanced-tool-use|mid-conversation-[a-z-]+|interleaved-thinking"
+    r"|thinking-[a-z-]+|redact-thinking|claude-code|token-efficient-tools|output-128k|dev-full-thinking"
+    r"|structured-outputs|prompt-caching(-scope)?|extended-cache-ttl)"
+    r"-\d{4}-?\d{2}-?\d{2}"
+)
 
 
 def check_prompt(prompt: Prompt) -> None:
-    """Refuses what the service would refuse. Raises AwsError."""
-    if prompt.surface == "converse":
-        _check_content(prompt)
-    _check_turns(prompt)
+    """Refuses what the models would refuse. Raises Refusal."""
+    _check_start(prompt)
     _check_tools(prompt)
     _check_tool_turns(prompt)
     _check_cache_points(prompt)
@@ -29,74 +35,26 @@ def check_prompt(prompt: Prompt) -> None:
         _check_reasoning_blocks(prompt)
 
 
-def _turns(prompt: Prompt) -> list[tuple[int, dict[str, Any]]]:
+def check_betas(betas: Any) -> None:
+    """Refuses a list of betas in which Bedrock does not know one. Raises Refusal."""
+    if betas is None:
+        return
+    if not isinstance(betas, list) or not all(isinstance(beta, str) and _BETAS.fullmatch(beta) for beta in betas):
+        raise invalid_for_model("invalid beta flag")
+
+
+def turns_of(prompt: Prompt) -> list[tuple[int, dict[str, Any]]]:
     """The turns with their index; a system message stands between turns without being one."""
     return [(i, message) for i, message in enumerate(prompt.messages) if message["role"] != "system"]
 
 
-def _check_turns(prompt: Prompt) -> None:
-    turns = _turns(prompt)
+def _check_start(prompt: Prompt) -> None:
+    turns = turns_of(prompt)
     if not turns or turns[0][1]["role"] != "user":
         raise invalid(
             "A conversation must start with a user message. Try again with a conversation that starts with a user"
             " message."
         )
-    if prompt.surface == "messages":  # Claude's own API takes consecutive turns of one role as one
-        return
-    for (_, before), (_, after) in itertools.pairwise(turns):
-        if before["role"] == after["role"]:
-            raise invalid(
-                "A conversation must alternate between user and assistant roles. Make sure the conversation alternates"
-                " between user and assistant roles and try again."
-            )
-
-
-def _check_content(prompt: Prompt) -> None:
-    for index, block in enumerate(prompt.system):
-        _check_blank(block, f"system.{index}")
-    for index, message in enumerate(prompt.messages):
-        path = f"messages.{index}"
-        content = message["content"]
-        if not content:
-            raise invalid(
-                f"The content field in the Message object at {path} is empty. Add a ContentBlock object to the content"
-                " field and try again."
-            )
-        for at, block in enumerate(content):
-            _check_blank(block, f"{path}.content.{at}")
-            if result := block.get("toolResult"):
-                _check_result(result, f"{path}.content.{at}.toolResult")
-        _check_documents(content, path)
-
-
-def _check_blank(block: dict[str, Any], path: str) -> None:
-    text = block.get("text")
-    if isinstance(text, str) and not text.strip():
-        raise invalid(
-            f"The text field in the ContentBlock object at {path} is blank. Add text to the text field, and try again."
-        )
-
-
-def _check_result(result: dict[str, Any], path: str) -> None:
-    if not result["content"]:
-        raise invalid(f"The content field in the ToolResultBlock object at {path} is empty. Add content and try again.")
-    for index, part in enumerate(result["content"]):
-        _check_blank(part, f"{path}.content.{index}")
-
-
-def _check_documents(content: list[dict[str, Any]], path: str) -> None:
-    names = [block["document"]["name"] for block in content if block.get("document")]
-    for name in names:
-        if not _DOCUMENT_NAME.fullmatch(name) or re.search(r"\s\s", name):
-            raise invalid(
-                f"The document file name at {path} can only contain alphanumeric characters, whitespace characters,"
-                " hyphens, parentheses, and square brackets. The name can't contain more than one consecutive"
-                " whitespace character."
-            )
-    if len(names) != len(set(names)):
-        raise invalid("Duplicate document names are not allowed. Give each document its own name and try again.")
-    if names and not any("text" in block for block in content):
-        raise invalid(f"A text block must be included with the document at {path}. Add one and try again.")
 
 
 def _check_tools(prompt: Prompt) -> None:
@@ -105,9 +63,6 @@ def _check_tools(prompt: Prompt) -> None:
         raise invalid_for_model("tools: Tool names must be unique.")
     if prompt.choice == "tool" and prompt.choice_name not in names:
         raise invalid_for_model(f"Tool '{prompt.choice_name}' not found in provided tools")
-    used = any(block.get("toolUse") or block.get("toolResult") for m in prompt.messages for block in m["content"])
-    if prompt.surface == "converse" and used and not prompt.has_tools:
-        raise invalid("The toolConfig field must be defined when using toolUse and toolResult content blocks.")
 
 
 def _ids(message: dict[str, Any] | None, kind: str) -> list[str]:
@@ -116,7 +71,7 @@ def _ids(message: dict[str, Any] | None, kind: str) -> list[str]:
 
 def _check_tool_turns(prompt: Prompt) -> None:
     """Every tool call is answered in the turn after it, and nothing else is."""
-    turns = _turns(prompt)
+    turns = turns_of(prompt)
     following = [*turns[1:], (len(prompt.messages), None)]
     asked: set[str] = set()
     if _ids(turns[0][1], "toolResult"):
@@ -137,7 +92,7 @@ def _check_tool_turns(prompt: Prompt) -> None:
             raise _too_many_results(next_index)
 
 
-def _too_many_results(index: int) -> AwsError:
+def _too_many_results(index: int) -> Refusal:
     return invalid(
         f"The number of toolResult blocks at messages.{index}.content exceeds the number of toolUse blocks of previous"
         " turn."
@@ -147,8 +102,8 @@ def _too_many_results(index: int) -> AwsError:
 def _check_cache_points(prompt: Prompt) -> None:
     blocks = [*prompt.tools, *prompt.system, *(block for m in prompt.messages for block in m["content"])]
     points = [block["cachePoint"] for block in blocks if block.get("cachePoint")]
-    if points and not re.search(r"anthropic\.claude|amazon\.nova|inference-profile/", prompt.model):
-        raise AwsError(
+    if points and not re.search(r"claude|amazon\.nova|inference-profile/", prompt.model):
+        raise Refusal(
             "AccessDeniedException",
             "You invoked an unsupported model or your request did not allow prompt caching. See the documentation for"
             " more information.",
@@ -201,10 +156,13 @@ def _check_thinking(prompt: Prompt) -> None:
 def _check_reasoning_blocks(prompt: Prompt) -> None:
     for index, message in enumerate(prompt.messages):
         for at, block in enumerate(message["content"]):
-            reasoning = (block.get("reasoningContent") or {}).get("reasoningText")
+            content = block.get("reasoningContent") or {}
+            path = f"messages.{index}.content.{at}"
+            if content.get("redactedContent") is not None and open_thinking(content["redactedContent"]) is None:
+                raise invalid_for_model(f"{path}: Invalid `data` in `redacted_thinking` block")
+            reasoning = content.get("reasoningText")
             if reasoning is None:
                 continue
-            path = f"messages.{index}.content.{at}"
             if not reasoning.get("signature"):
                 raise invalid_for_model(f"{path}.thinking.signature: Field required")
             if reasoning["signature"] != sign_thinking(reasoning["text"]):
@@ -215,7 +173,7 @@ def _check_reasoning_blocks(prompt: Prompt) -> None:
 
 def _check_open_tool_turns(prompt: Prompt) -> None:
     """The turns of a running tool loop must begin with their reasoning. Adaptive thinking does not ask for it."""
-    for index, message in reversed(_turns(prompt)):
+    for index, message in reversed(turns_of(prompt)):
         if message["role"] == "user" and not _ids(message, "toolResult"):
             return
         first: dict[str, Any] = next((block for block in message["content"] if not block.get("cachePoint")), {})

@@ -2,6 +2,11 @@
 
 from typing import Any
 
+import msgspec
+from msgspec import Struct, field
+
+from sekisho.simulator.errors import invalid_for_model
+
 _MAX_DEPTH = 20
 _FORMATS = {
     "date": "2026-01-01",
@@ -10,6 +15,36 @@ _FORMATS = {
     "uri": "https://example.com",
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
+
+
+class _Schema(Struct, rename="camel"):
+    """The keywords that the scripted model goes by, and their types in any draft of JSON Schema."""
+
+    type: str | list[str] | None = None
+    properties: dict[str, "_Schema | bool"] = {}
+    required: list[str] = []
+    items: "_Schema | bool | list[_Schema | bool]" = True
+    any_of: list["_Schema | bool"] = []
+    one_of: list["_Schema | bool"] = []
+    all_of: list["_Schema | bool"] = []
+    enum: list[Any] = []
+    ref: str = field(default="", name="$ref")
+    defs: dict[str, "_Schema | bool"] = field(default_factory=dict, name="$defs")
+    definitions: dict[str, "_Schema | bool"] = {}
+    format: str | None = None
+    min_items: int = 0
+    min_length: int = 0
+    max_length: int | None = None
+    minimum: float = 0
+    exclusive_minimum: float | bool = 0
+
+
+def check_schema(schema: Any, name: str) -> None:
+    """Refuses what is no JSON schema; `name` says whose it is. Raises Refusal."""
+    try:
+        msgspec.convert(schema, _Schema)
+    except msgspec.ValidationError as error:
+        raise invalid_for_model(f"{name}: JSON schema is invalid: {error}") from None
 
 
 def types_of(schema: Any) -> set[str]:

@@ -18,13 +18,16 @@ from sekisho.simulator.prompt import (
     Answer,
     Block,
     Prompt,
+    RedactedBlock,
+    Source,
     TextBlock,
     ThinkingBlock,
     ToolBlock,
     claude_version,
+    seal_thinking,
     sign_thinking,
 )
-from sekisho.simulator.schema import minimal_instance
+from sekisho.simulator.schema import check_schema, minimal_instance
 from sekisho.simulator.tasks import Directive, RunCommand, Step, read_directive, read_steps, strip_added
 from sekisho.simulator.tools import choose_finisher, choose_tool, fill_tool, find_folder, is_finisher
 
@@ -54,25 +57,53 @@ class _Reply(Struct):
 
 
 def play(prompt: Prompt) -> Answer:
-    """The model's answer, cut where a stop sequence or the token limit says. Raises AwsError for a bad directive."""
+    """The model's answer, cut where a stop sequence or the token limit says.
+
+    Raises Refusal for a directive or a schema that cannot be read.
+    """
+    for spec in prompt.specs:
+        check_schema(spec["inputSchema"].get("json", {}), f"The tool {spec['name']}")
+    if prompt.schema is not None:
+        check_schema(prompt.schema, "The answer's format")
     task = _read_task(prompt)
     reply = _decide(prompt, task)
-    blocks: list[Block] = list(_think(prompt, task))
+    blocks: list[Block] = _think(prompt, task)
     if reply.text is not None:
-        blocks.append(TextBlock(reply.text))
+        blocks.append(TextBlock(reply.text, _cite(prompt, task.directive)))
     seed = hashlib.sha256(msgspec.json.encode(prompt.messages)).digest()
-    for index, (name, tool_input) in enumerate(reply.calls):
-        blocks.append(ToolBlock(_tool_id(prompt, seed, index), name, msgspec.json.encode(tool_input).decode()))
-    answer = Answer(blocks=blocks, stop_reason="tool_use" if reply.calls else "end_turn")
+    calls = reply.calls if prompt.parallel else reply.calls[:1]
+    for index, (name, tool_input) in enumerate(calls):
+        blocks.append(ToolBlock(_tool_id(prompt, seed, index), name, _write_input(prompt, name, tool_input)))
+    answer = Answer(blocks=blocks, stop_reason="tool_use" if calls else "end_turn")
     answer = truncate(_stop(answer, prompt.stop), prompt.max_tokens)
     if reply.stop is not None:
         answer.stop_reason = reply.stop
+    if task.directive is not None:
+        answer.extra, answer.chop = task.directive.extra, task.directive.chop
     return answer
 
 
 def _tool_id(prompt: Prompt, seed: bytes, index: int) -> str:
-    text = base64.b32encode(hashlib.sha256(seed + bytes([index % 256])).digest()).decode()[:22]
-    return f"toolu_bdrk_01{text}" if prompt.surface == "messages" else f"tooluse_{text}"
+    return prompt.tool_prefix + base64.b32encode(hashlib.sha256(seed + bytes([index % 256])).digest()).decode()[:22]
+
+
+def _write_input(prompt: Prompt, name: str, tool_input: dict[str, Any]) -> str:
+    """The JSON of a tool's input; for a tool that takes free text, that text, which is the field `input`."""
+    if name in prompt.free_tools:
+        return str(tool_input.get("input", ""))
+    return msgspec.json.encode(tool_input).decode()
+
+
+def _cite(prompt: Prompt, directive: Directive | None) -> tuple[Source, ...]:
+    """What the text rests on: the first document of the prompt that may be cited."""
+    if directive is None or directive.cite is None:
+        return ()
+    blocks = (block for message in prompt.messages for block in message["content"])
+    documents = [block["document"] for block in blocks if block.get("document")]
+    for index, document in enumerate(documents):
+        if (document.get("citations") or {}).get("enabled"):
+            return (Source(index, document.get("title") or document.get("name") or "", directive.cite),)
+    return ()
 
 
 def _texts(message: dict[str, Any]) -> str:
@@ -83,6 +114,8 @@ def _read_task(prompt: Prompt) -> _Task:
     """Goes back through the running tool loop to the user's words that began it."""
     task = _Task(asked="")
     turns = [message for message in prompt.messages if message["role"] != "system"]
+    if not turns:  # OpenAI's models answer to instructions alone
+        return task
     _read_results(task, turns[-1])
     for message in reversed(turns):
         uses = [block["toolUse"] for block in message["content"] if block.get("toolUse")]
@@ -185,13 +218,16 @@ def _summarise(task: _Task) -> str:
     return f"SIMULATED: done. The last tool said: {said}"
 
 
-def _think(prompt: Prompt, task: _Task) -> list[ThinkingBlock]:
+def _think(prompt: Prompt, task: _Task) -> list[Block]:
     if prompt.thinking.mode == "off":
         return []
     text = (task.directive.thinking if task.directive else None) or f"SIMULATED thinking about: {task.asked[:_PIECE]}"
     text = text if prompt.thinking.shown else ""
     signs = claude_version(prompt.model) is not None
-    return [ThinkingBlock(text, sign_thinking(text) if signs else None)]
+    blocks: list[Block] = [ThinkingBlock(text, sign_thinking(text) if signs else None)]
+    if signs and task.directive is not None and task.directive.redacted is not None:
+        blocks.append(RedactedBlock(seal_thinking(task.directive.redacted)))
+    return blocks
 
 
 def _stop(answer: Answer, sequences: list[str]) -> Answer:

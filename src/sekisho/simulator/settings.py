@@ -22,18 +22,21 @@ class KeyPair(Struct, frozen=True, kw_only=True):
 class Match(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which calls are meant; None matches all.
 
-    `operation` is the name in the service model (`ConverseStream`, `AssumeRole`); `model` the decoded id in the path.
+    `service` is `bedrock`, `sts`, `sagemaker`, `anthropic` or `openai`; `operation` the name in AWS's service model
+    (`ConverseStream`, `AssumeRole`) or in `routes`; `model` the decoded id in the path or the body.
     """
 
+    service: str | None = None
     account: str | None = None
     region: str | None = None
     model: str | None = None
     operation: str | None = None
 
-    def covers(self, *, account: str, region: str, model: str | None, operation: str) -> bool:
+    def covers(self, *, service: str, account: str, region: str, model: str | None, operation: str) -> bool:
         """Whether a call is meant."""
         return (
-            self.account in (None, account)
+            self.service in (None, service)
+            and self.account in (None, account)
             and self.region in (None, region)
             and self.model in (None, model)
             and self.operation in (None, operation)
@@ -58,17 +61,20 @@ FaultKind = Literal["throttle", "error", "slow", "cut", "exception_event", "acce
 class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes wrong.
 
-    kind: `throttle` and `access_denied` refuse; `error` refuses with `status`, `type` and `message`; `slow` waits
+    kind: `throttle` and `access_denied` refuse; `error` refuses with `status`, `type` and `message`, where `type` is a
+      word of AWS or of the API that is called; `slow` waits
       `first_ms` before the first byte and `event_ms` between events; `cut` closes the connection after `after` events
       (of a whole answer: in the middle of its body); `exception_event` sends an exception of `type` in the stream
       after `after` events (of a whole answer: as its status); `garbage` answers 200 with bytes that cannot be read,
       in a stream after `after` events.
+    retry_after: seconds to be told in the header of that name, with a refusal.
     """
 
     kind: FaultKind
     status: int | None = None
     type: str | None = None
     message: str | None = None
+    retry_after: int | None = None
     first_ms: float = 0
     event_ms: float = 0
     after: int = 0
@@ -85,14 +91,17 @@ class FaultRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class SimulatorSettings(Struct, frozen=True, kw_only=True):
     """The simulated world at its start.
 
-    key_pairs: known beside the default pair. bearer_tokens: the API keys that open; empty means any does.
+    key_pairs: known beside the default pair. bearer_tokens: Bedrock's API keys that open; empty means any does.
+    api_keys: the keys of Anthropic and OpenAI that open; empty means any does.
     default_region: the region of calls whose credentials do not name one (bearer tokens). external_ids: the external
     id that assuming a role needs, by role ARN. cache_min_tokens: the shortest prefix that is cached.
-    first_byte_ms, event_ms: simulated latency before the answer and between the events of a stream.
+    first_byte_ms, event_ms: simulated latency before the answer and between the events of a stream. record: whether
+    the bodies and headers of calls are kept from the start.
     """
 
     key_pairs: tuple[KeyPair, ...] = ()
     bearer_tokens: tuple[str, ...] = ()
+    api_keys: tuple[str, ...] = ()
     default_region: str = "us-east-1"
     external_ids: Mapping[str, str] = {}
     limits: tuple[Limit, ...] = ()
@@ -100,3 +109,4 @@ class SimulatorSettings(Struct, frozen=True, kw_only=True):
     cache_min_tokens: int = 1024
     first_byte_ms: float = 0
     event_ms: float = 0
+    record: bool = False

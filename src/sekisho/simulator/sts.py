@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from sekisho.simulator.auth import Principal, Session, session_secret, write_session_token
-from sekisho.simulator.errors import AwsError
+from sekisho.simulator.errors import Refusal
 from sekisho.simulator.http import Reply, Request
 from sekisho.simulator.settings import SimulatorSettings
 
@@ -38,7 +38,7 @@ def read_parameters(request: Request) -> dict[str, str]:
 def answer_action(
     parameters: dict[str, str], caller: Principal, settings: SimulatorSettings, now: float, request_id: str
 ) -> Reply:
-    """Carries out one action. Raises AwsError."""
+    """Carries out one action. Raises Refusal."""
     action = parameters.get("Action", "")
     if action == "GetCallerIdentity":
         result = _element("UserId", caller.access_key or "") + _element("Account", caller.account)
@@ -46,7 +46,7 @@ def answer_action(
     elif action == "AssumeRole":
         result = _assume_role(parameters, caller, settings, now)
     else:
-        raise AwsError("InvalidAction", f"Could not find operation {action} for version 2011-06-15", 400)
+        raise Refusal("InvalidAction", f"Could not find operation {action} for version 2011-06-15", 400)
     body = (
         f'<{action}Response xmlns="{_NAMESPACE}"><{action}Result>{result}</{action}Result>'
         f"<ResponseMetadata>{_element('RequestId', request_id)}</ResponseMetadata></{action}Response>"
@@ -54,7 +54,7 @@ def answer_action(
     return Reply(headers=_headers(request_id), body=body.encode())
 
 
-def write_sts_error(error: AwsError, request_id: str) -> Reply:
+def write_sts_error(error: Refusal, request_id: str) -> Reply:
     """An error as XML, under the code STS has for it."""
     kind = "Sender" if error.status < 500 else "Receiver"
     detail = _element("Type", kind) + _element("Code", _CODES.get(error.kind, error.kind))
@@ -76,13 +76,13 @@ def _assume_role(parameters: dict[str, str], caller: Principal, settings: Simula
     role, name, external_id = (parameters.get(key, "") for key in ("RoleArn", "RoleSessionName", "ExternalId"))
     match = _ROLE_ARN.fullmatch(role)
     if match is None:
-        raise AwsError("ValidationException", f"{role} is invalid")
+        raise Refusal("ValidationException", f"{role} is invalid")
     if not _SESSION_NAME.fullmatch(name):
         raise _constraint("roleSessionName", name, _SESSION_NAME.pattern)
     if "ExternalId" in parameters and not _EXTERNAL_ID.fullmatch(external_id):
         raise _constraint("externalId", external_id, _EXTERNAL_ID.pattern)
     if settings.external_ids.get(role, external_id) != external_id:
-        raise AwsError(
+        raise Refusal(
             "AccessDeniedException",
             f"User: {caller.arn} is not authorized to perform: sts:AssumeRole on resource: {role}",
         )
@@ -98,8 +98,8 @@ def _assume_role(parameters: dict[str, str], caller: Principal, settings: Simula
     return f"<Credentials>{credentials}</Credentials><AssumedRoleUser>{user}</AssumedRoleUser>"
 
 
-def _constraint(field: str, value: str, pattern: str) -> AwsError:
-    return AwsError(
+def _constraint(field: str, value: str, pattern: str) -> Refusal:
+    return Refusal(
         "ValidationException",
         f"1 validation error detected: Value '{value}' at '{field}' failed to satisfy constraint:"
         f" Member must satisfy regular expression pattern: {pattern}",
@@ -109,9 +109,9 @@ def _constraint(field: str, value: str, pattern: str) -> AwsError:
 def _read_duration(text: str, *, chained: bool) -> int:
     seconds = int(text) if text.isdecimal() else 0
     if not 900 <= seconds <= 43_200:
-        raise AwsError("ValidationException", f"DurationSeconds must be between 900 and 43200, not {text}.")
+        raise Refusal("ValidationException", f"DurationSeconds must be between 900 and 43200, not {text}.")
     if chained and seconds > 3600:
-        raise AwsError(
+        raise Refusal(
             "ValidationException",
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
         )

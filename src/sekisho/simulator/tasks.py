@@ -8,10 +8,10 @@ Directive, for tests: `[[sim: {…}]]` anywhere in the text, with the fields of 
 
 import json
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from sekisho.simulator.errors import invalid
 
@@ -27,7 +27,10 @@ class Directive(Struct, kw_only=True, forbid_unknown_fields=True):
     """What to answer. In the turn after the tools the answer is a plain summary.
 
     text: the text. tools: the tools to call, all in one turn. thinking: the reasoning, if the request lets the model
-    think. repeat: answer with so many words instead of `text`. stop: the stop reason, whatever the answer is.
+    think; redacted: reasoning that is hidden, then too. repeat: answer with so many words instead of `text`. stop: the
+    stop reason, whatever the answer is. cite: the words that the text cites from a document with citations.
+    extra: fields nobody knows, sent at the top of a whole answer or of a stream's first event, in every turn. chop: the
+    most bytes that are sent in one piece, so that events and characters arrive in parts, in every turn.
     """
 
     text: str | None = None
@@ -35,6 +38,10 @@ class Directive(Struct, kw_only=True, forbid_unknown_fields=True):
     thinking: str | None = None
     repeat: int | None = None
     stop: str | None = None
+    redacted: str | None = None
+    cite: str | None = None
+    extra: dict[str, Any] = {}
+    chop: Annotated[int, Meta(ge=1)] | None = None
 
 
 class WriteFile(Struct, frozen=True):
@@ -107,7 +114,7 @@ def strip_added(text: str) -> str:
 
 
 def read_directive(text: str) -> Directive | None:
-    """The directive in a text, if there is one. Raises AwsError when it is malformed."""
+    """The directive in a text, if there is one. Raises Refusal when it is malformed."""
     match = _DIRECTIVE.search(text)
     if match is None:
         return None

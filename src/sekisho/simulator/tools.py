@@ -94,9 +94,10 @@ def _fill_rest(schema: dict[str, Any], given: ToolInput) -> ToolInput | None:
     for name in schema.get("required", ()):
         if name in filled:
             continue
-        prop = _properties(schema).get(name, {})
+        given_prop = _properties(schema).get(name)
+        prop = given_prop if isinstance(given_prop, dict) else {}
         kinds = types_of(prop)
-        if "enum" in prop:
+        if prop.get("enum"):
             filled[name] = next((word for word in ("create", "write") if word in prop["enum"]), prop["enum"][0])
         elif "null" in kinds:
             filled[name] = None

@@ -8,6 +8,7 @@ from sekisho.core.clock import Clock
 from sekisho.store.database import Database
 from sekisho.store.journal import UsageJournal
 from sekisho.store.keys import KeyRepository
+from sekisho.store.responses import StoredResponses
 from sekisho.store.schema import bring_up_to_date
 from sekisho.store.tables import changes
 from sekisho.store.teams import TeamRepository
@@ -24,6 +25,7 @@ class Store:
         self.teams: Final = TeamRepository(database, clock)
         self.users: Final = UserRepository(database, clock)
         self.usage: Final = UsageRepository(database)
+        self.responses: Final = StoredResponses(database)
         self.journal: Final = UsageJournal(database, clock)
 
     async def changes(self) -> int:

@@ -105,6 +105,8 @@ class UsageRow(Struct, frozen=True, kw_only=True):
     cost_nano: None when the price is unknown. `price_version` names the table it was reckoned with.
     status: `success`, `failure` or `client_closed`; http_status: what the client got (499 if it had left).
     estimated: the tokens were not all told by the upstream. simulated: no real model was asked.
+    agent, agent_version: what called, such as `claude-code`. agent_id: which of the session's agents, where it has
+    several; parent_id: the agent or session that began it.
     retries: attempts beyond the first, on all targets. fallbacks: how often the call went on to another model group.
     """
 
@@ -134,6 +136,10 @@ class UsageRow(Struct, frozen=True, kw_only=True):
     simulated: bool = False
     streamed: bool = False
     session_id: str | None = None
+    agent: str | None = None
+    agent_version: str | None = None
+    agent_id: str | None = None
+    parent_id: str | None = None
     end_user: str | None = None
     requester_ip: str | None = None
     tags: tuple[str, ...] = ()

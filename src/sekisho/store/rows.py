@@ -12,7 +12,7 @@ from sekisho.store.records import Budgeted, UsageRow, in_window
 AnyBudgeted = TypeVar("AnyBudgeted", bound=Budgeted)
 
 _KINDS: Final = Usage.__struct_fields__
-_CALLERS: Final = ("model", "session_id", "end_user")
+_CALLERS: Final = ("model", "session_id", "agent", "agent_version", "agent_id", "parent_id", "end_user")
 _LONGEST: Final = 256
 
 

@@ -166,6 +166,10 @@ usage: Final = sa.Table(
     _required("simulated", sa.Boolean),
     _required("streamed", sa.Boolean),
     _text("session_id"),
+    _text("agent"),
+    _text("agent_version"),
+    _text("agent_id"),
+    _text("parent_id"),
     _text("end_user"),
     _text("requester_ip"),
     sa.Column("tags", Json),
@@ -176,6 +180,16 @@ usage: Final = sa.Table(
     sa.Index(None, "user_id", "started_at"),
     sa.Index(None, "team_id", "started_at"),
     sa.Index(None, "session_id"),
+)
+
+responses: Final = sa.Table(
+    "responses",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("response_id", sa.Text, primary_key=True),
+    _required("body", sa.LargeBinary),
+    sa.Column("expires_at", sa.Double, nullable=False, index=True),
+    comment="Prompts and answers, of clients that asked for them to be kept, where that is switched on",
 )
 
 changes: Final = sa.Table(

@@ -7,7 +7,7 @@ import logging
 import sys
 
 from sekisho.core.errors import SekishoError, UpstreamRejected
-from sekisho.core.wire import Target
+from sekisho.core.target import Target
 
 _log = logging.getLogger("sekisho")
 

@@ -5,13 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekisho.core.chat import RedactedThinking, Text, Thinking, ToolCall
-from sekisho.core.events import Finish
+from sekisho.core.chat import Citation, RedactedThinking, Text, Thinking, ToolCall
+from sekisho.core.events import ChatAnswer, Finish
 from sekisho.core.usage import Usage
-from sekisho.core.wire import WireFault, WireRequest
+from sekisho.core.wire import WireAnswer, WireFault, WireRequest
 from sekisho.dialects.bedrock_converse import upstream
 
 PLAIN = WireRequest(body=b"")
+
+
+def read(body: bytes, request: WireRequest) -> ChatAnswer:
+    return upstream.read_answer(WireAnswer({}, body), request)
 
 
 def _body(*content: object, stop: str = "end_turn", **members: Any) -> bytes:
@@ -27,13 +31,26 @@ def _body(*content: object, stop: str = "end_turn", **members: Any) -> bytes:
 
 
 def test_a_whole_answer_is_read() -> None:
-    answer = upstream.read_answer(
+    answer = read(
         _body(
             {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "s"}}},
             {"reasoningContent": {"redactedContent": "QUJD"}},
             {"text": "ok"},
             {"image": {"format": "png", "source": {"bytes": "AAAA"}}},
-            {"citationsContent": {"content": [{"text": "as "}, {"text": "written"}], "citations": []}},
+            {
+                "citationsContent": {
+                    "content": [{"text": "as "}, {"text": "written"}],
+                    "citations": [
+                        {
+                            "title": "t",
+                            "sourceContent": [{"text": "so it is "}, {"text": "written"}],
+                            "location": {"documentChar": {"documentIndex": 1, "start": 2, "end": 5}},
+                        },
+                        {"location": {"web": {"url": "https://example.org"}}},
+                        {"source": "archive", "location": {"searchResultLocation": {"searchResultIndex": 0}}},
+                    ],
+                }
+            },
             {"toolUse": {"toolUseId": "t1", "name": "alias", "input": {"path": "x", "n": 1.50}}},
             stop="tool_use",
         ),
@@ -43,7 +60,14 @@ def test_a_whole_answer_is_read() -> None:
         Thinking(text="hm", signature="s"),
         RedactedThinking(data="QUJD"),
         Text(text="ok"),
-        Text(text="as written"),
+        Text(
+            text="as written",
+            citations=[
+                Citation(kind="char", cited_text="so it is written", title="t", document=1, start=2, end=5),
+                Citation(kind="web", url="https://example.org"),
+                Citation(kind="web", url="archive"),
+            ],
+        ),
         ToolCall(id="t1", name="mcp.read", arguments='{"path":"x","n":1.5}'),
     ]
     assert answer.finish == Finish("tool_calls", "tool_use")
@@ -64,14 +88,14 @@ def test_a_whole_answer_is_read() -> None:
     ],
 )
 def test_stop_reasons(stop: str, reason: str) -> None:
-    finish = upstream.read_answer(_body({"text": "x"}, stop=stop), PLAIN).finish
+    finish = read(_body({"text": "x"}, stop=stop), PLAIN).finish
     assert (finish.reason, finish.native) == (reason, stop)
 
 
 @pytest.mark.parametrize("stop", ["malformed_model_output", "malformed_tool_use"])
 def test_malformed_output_is_the_upstreams_fault(stop: str) -> None:
     with pytest.raises(WireFault) as caught:
-        upstream.read_answer(_body({"text": "x"}, stop=stop), PLAIN)
+        read(_body({"text": "x"}, stop=stop), PLAIN)
     assert caught.value.code == "malformed_output"
 
 
@@ -80,7 +104,7 @@ def test_malformed_output_is_the_upstreams_fault(stop: str) -> None:
 )
 def test_the_stop_sequence_is_told(additional: object, sequence: str | None) -> None:
     body = _body({"text": "x"}, stop="stop_sequence", additionalModelResponseFields=additional)
-    assert upstream.read_answer(body, PLAIN).finish.stop_sequence == sequence
+    assert read(body, PLAIN).finish.stop_sequence == sequence
 
 
 def test_cache_writes_are_split_by_lifetime() -> None:
@@ -92,15 +116,15 @@ def test_cache_writes_are_split_by_lifetime() -> None:
         "cacheWriteInputTokens": 100,
         "cacheDetails": [{"ttl": "1h", "inputTokens": 60}, {"ttl": "5m", "inputTokens": 40}],
     }
-    assert upstream.read_answer(_body(usage=usage), PLAIN).usage == Usage(
+    assert read(_body(usage=usage), PLAIN).usage == Usage(
         input=1, output=2, cache_read=30, cache_write_5m=40, cache_write_1h=60
     )
     del usage["cacheDetails"]
-    assert upstream.read_answer(_body(usage=usage), PLAIN).usage.cache_write_5m == 100
+    assert read(_body(usage=usage), PLAIN).usage.cache_write_5m == 100
 
 
 def test_the_stand_in_tools_input_is_the_answer() -> None:
-    answer = upstream.read_answer(
+    answer = read(
         _body(
             {"text": "Here it is:"},
             {"toolUse": {"toolUseId": "t", "name": "json_response", "input": {"a": 1}}},
@@ -113,7 +137,7 @@ def test_the_stand_in_tools_input_is_the_answer() -> None:
 
 
 def test_an_answer_in_text_stays_when_the_stand_in_tool_was_not_used() -> None:
-    answer = upstream.read_answer(_body({"text": "{}"}), WireRequest(body=b"", json_tool="json_response"))
+    answer = read(_body({"text": "{}"}), WireRequest(body=b"", json_tool="json_response"))
     assert answer.parts == [Text(text="{}")]
 
 
@@ -137,7 +161,7 @@ def test_an_answer_in_text_stays_when_the_stand_in_tool_was_not_used() -> None:
 )
 def test_lies_are_corrupt(body: bytes) -> None:
     with pytest.raises(WireFault) as caught:
-        upstream.read_answer(body, PLAIN)
+        read(body, PLAIN)
     assert caught.value.code == "corrupt"
 
 
@@ -151,11 +175,11 @@ _json = st.recursive(
 @given(st.binary(max_size=60) | _json.map(msgspec.json.encode) | st.builds(_body, _json, usage=_json))
 def test_any_body_raises_nothing_but_wire_faults(body: bytes) -> None:
     with pytest.raises(WireFault):
-        upstream.read_answer(body, PLAIN)
+        read(body, PLAIN)
 
 
 @pytest.mark.parametrize("tail", [b"\xff", b'"\xff"', b'"\\ud800"'])
 def test_text_that_is_not_utf8_is_corrupt(tail: bytes) -> None:
     start, end = _body({"toolUse": {"toolUseId": "t", "name": "n", "input": {"a": 0}}}).split(b'"a":0')
     with pytest.raises(WireFault):
-        upstream.read_answer(start + b'"a":' + tail + end, PLAIN)
+        read(start + b'"a":' + tail + end, PLAIN)

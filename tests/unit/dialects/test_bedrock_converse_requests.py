@@ -6,11 +6,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
-from tests.support.converse import ALL_PLACES, write_wire
+from tests.support.converse import ALL_PLACES, CLAUDE, write_wire
+from tests.support.converse_client import read_call
 
 from sekisho.core.chat import (
     CacheMark,
     ChatRequest,
+    Citation,
     Document,
     Image,
     Message,
@@ -33,9 +35,26 @@ _IDS = st.sampled_from(["a", "b", "call_1", "", "x" * 70, "odd id"])
 _NAMES = st.sampled_from(["read", "write", "mcp.fs/read", "", "n" * 70])
 _BASE64 = st.sampled_from(["iVBORw0KGgo=", "AAAA", "/9j/"])
 _TYPES = st.sampled_from(["image/png", "application/pdf", "text/plain", "application/zip", ""])
-_text = st.builds(Text, text=_TEXTS, cache=_MARKS)
+_place = st.none() | st.integers(0, 9)
+_citation = st.builds(
+    Citation,
+    kind=st.sampled_from(["char", "page", "block", "web"]),
+    cited_text=st.none() | _TEXTS,
+    title=st.none() | _TEXTS,
+    document=_place,
+    start=_place,
+    end=_place,
+    url=st.none() | _TEXTS,
+)
+_text = st.builds(Text, text=_TEXTS, cache=_MARKS, citations=st.lists(_citation, max_size=2))
 _media = st.builds(Image, media_type=st.none() | _TYPES, data=_BASE64, cache=_MARKS) | st.builds(
-    Document, name=_TEXTS, media_type=_TYPES, data=_BASE64, cache=_MARKS
+    Document,
+    name=_TEXTS,
+    media_type=st.none() | _TYPES,
+    data=_BASE64,
+    context=st.none() | _TEXTS,
+    cited=st.booleans(),
+    cache=_MARKS,
 )
 _arguments = st.sampled_from(["", "{}", '{"a":1}', "[1]", "{", "null"]) | st.text(max_size=5)
 _call = st.builds(ToolCall, id=_IDS, name=_NAMES, arguments=_arguments, cache=_MARKS)
@@ -114,6 +133,21 @@ def test_every_request_that_is_not_refused_passes_the_service_model(chat: ChatRe
     with suppress(Unsupported):
         body, _ = write_wire(chat, facts)
         _check_turns(body)
+
+
+@given(_chats)
+def test_what_our_upstream_writes_our_client_reads_as_the_same(chat: ChatRequest) -> None:
+    for message in chat.messages:
+        if message.role == "assistant":  # where no client puts results: they would be told as text
+            message.parts = [part for part in message.parts if not isinstance(part, ToolResult)]
+    # An effort without thinking is read as a wish to think, which is what it is with every other maker's models.
+    chat.reasoning = chat.reasoning and Reasoning("adaptive", chat.reasoning.effort)
+    if chat.response_format is not None:
+        chat.response_format = ResponseFormat(schema=Raw(b'{"type":"object"}'))
+    body, _ = write_wire(chat, CLAUDE, drop_params=True)
+    again, wire = write_wire(read_call(body).chat, CLAUDE)
+    assert again == body
+    assert wire.dropped == ()
 
 
 def _check_turns(body: dict[str, Any]) -> None:

@@ -8,7 +8,9 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sekisho.core.chat import Citation
 from sekisho.core.events import (
+    CitationDelta,
     Event,
     Finish,
     RedactedThinkingBlock,
@@ -22,10 +24,11 @@ from sekisho.core.events import (
 from sekisho.core.usage import Usage
 from sekisho.core.wire import WireFault, WireRequest
 from sekisho.dialects.bedrock_converse import upstream
-from sekisho.dialects.bedrock_converse.framing import encode_frame
+from sekisho.dialects.common.eventstream import encode_frame
 
 PLAIN = WireRequest(body=b"", tool_names={"alias": "mcp.read"})
 JSON = WireRequest(body=b"", json_tool="json_response")
+PLACE = {"documentIndex": 0, "start": 1, "end": 2}
 USAGE = {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7}
 REPORT = UsageReport(Usage(input=3, output=4))
 
@@ -63,7 +66,8 @@ def _read(chunks: Iterable[bytes], request: WireRequest = PLAIN) -> list[Event]:
     reader = upstream.stream_reader(request)
     events: list[Event] = []
     for chunk in chunks:
-        events += reader.feed(chunk)
+        for piece in reader.feed(chunk):
+            events += piece.events
     assert reader.complete
     return events
 
@@ -78,7 +82,9 @@ FULL = b"".join(
         _delta(1, {"reasoningContent": {"redactedContent": "QUJD"}}),
         _stop(1),
         _delta(2, {"text": "Hello 世界"}),
-        _delta(2, {"citation": {"title": "t"}}),
+        _delta(
+            2, {"citation": {"title": "t", "location": {"documentPage": {"documentIndex": 0, "start": 1, "end": 2}}}}
+        ),
         _stop(2),
         _start(3, "alias", "call_a"),
         _delta(3, {"toolUse": {"input": '{"pa'}}),
@@ -97,6 +103,7 @@ FULL_EVENTS: list[Event] = [
     ThinkingSignature("sig=="),
     RedactedThinkingBlock("QUJD"),
     TextDelta("Hello 世界"),
+    CitationDelta(Citation(kind="page", title="t", document=0, start=1, end=2)),
     ToolCallStart(0, "call_a", "mcp.read"),
     ToolCallDelta(0, '{"pa'),
     ToolCallDelta(0, 'th":1}'),
@@ -115,6 +122,18 @@ def test_our_frames_are_botocores_frames() -> None:
     buffer = EventStreamBuffer()
     buffer.add_data(FULL)
     assert len(list(buffer)) == 20
+
+
+def test_each_event_is_one_piece_as_it_came() -> None:
+    pieces = upstream.stream_reader(PLAIN).feed(FULL)
+    assert b"".join(_frame(piece.name or "", piece.data) for piece in pieces) == FULL
+    assert pieces[0].events == []
+    assert [piece.name for piece in pieces][-3:] == ["somethingNew", "messageStop", "metadata"]
+
+
+def test_citations_are_left_out_of_a_json_answer() -> None:
+    chunks = [_delta(0, {"text": "a"}), _delta(0, {"citation": {}}), _start(1, "json_response", "t"), _end("tool_use")]
+    assert not any(isinstance(event, CitationDelta) for event in _read(chunks, JSON))
 
 
 def test_every_single_cut_gives_the_same_events() -> None:
@@ -256,4 +275,4 @@ def test_any_bytes_raise_nothing_but_wire_faults(chunks: list[bytes]) -> None:
     reader = upstream.stream_reader(JSON)
     with suppress(WireFault):
         for chunk in chunks:
-            assert all(isinstance(event, Event) for event in reader.feed(chunk))
+            assert all(isinstance(event, Event) for piece in reader.feed(chunk) for event in piece.events)

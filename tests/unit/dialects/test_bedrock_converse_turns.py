@@ -2,7 +2,7 @@ import pytest
 from msgspec.structs import replace
 from tests.support.converse import CLAUDE, LLAMA, assistant, call, request_of, result, tool, user, write, write_wire
 
-from sekisho.core.chat import CacheMark, Document, Image, RedactedThinking, Text, Thinking, ToolResult
+from sekisho.core.chat import CacheMark, Citation, Document, Image, RedactedThinking, Text, Thinking, ToolResult
 from sekisho.core.errors import Unsupported
 from sekisho.core.model import ModelFacts
 
@@ -275,3 +275,53 @@ def test_at_most_four_cache_points_stay_the_latest_of_the_turns() -> None:
     assert POINT in body["toolConfig"]["tools"]
     assert [POINT in turn["content"] for turn in body["messages"]] == [False] * 4 + [True, False, True, False, False]
     assert wire.dropped == ("cache_control",)
+
+
+@pytest.mark.parametrize(
+    ("document", "word"),
+    [
+        (Document(name="x", data="JVBERi0xLjQ="), "pdf"),
+        (Document(name="notes.MD", data="AAAA"), "md"),
+        (Document(name="data.csv", data="AAAA"), "csv"),
+    ],
+)
+def test_a_document_without_a_type_shows_it_by_its_start_or_its_name(document: Document, word: str) -> None:
+    assert write(request_of(user(document)))["messages"][0]["content"][0]["document"]["format"] == word
+
+
+def test_a_document_of_no_known_type_is_refused() -> None:
+    with pytest.raises(Unsupported):
+        write(request_of(user(Document(name="x.bin", data="AAAA"))))
+
+
+def test_a_document_that_is_still_to_be_fetched_is_refused() -> None:
+    with pytest.raises(Unsupported, match="inline"):
+        write(request_of(user(Document(name="x", media_type="application/pdf", url="https://example.org/x.pdf"))))
+
+
+def test_a_documents_context_and_citations_are_asked_for() -> None:
+    document = Document(name="d", media_type="text/plain", data="AAAA", context="from 2020", cited=True)
+    block = write(request_of(user("?", document)))["messages"][0]["content"][1]["document"]
+    assert (block["context"], block["citations"]) == ("from 2020", {"enabled": True})
+    body, wire = write_wire(request_of(user("?", document)), replace(LLAMA, documents=True))
+    assert "citations" not in body["messages"][0]["content"][1]["document"]
+    assert wire.dropped == ("citations",)
+
+
+def test_citations_of_documents_go_back_to_claude_with_the_text() -> None:
+    cited = Text(
+        text="so",
+        citations=[
+            Citation(kind="page", title="t", cited_text="c", document=0, start=1, end=2),
+            Citation(kind="web", url="https://example.org"),
+        ],
+    )
+    plain = Text(text="and", citations=[Citation(kind="web", url="https://example.org")])
+    chat = request_of(user("a"), assistant(cited, plain), user("b"))
+    location = {"documentPage": {"documentIndex": 0, "start": 1, "end": 2}}
+    citation = {"title": "t", "sourceContent": [{"text": "c"}], "location": location}
+    assert write(chat)["messages"][1]["content"] == [
+        {"citationsContent": {"content": [{"text": "so"}], "citations": [citation]}},
+        {"text": "and"},
+    ]
+    assert write(chat, LLAMA)["messages"][1]["content"] == [{"text": "so"}, {"text": "and"}]

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from tests.support.openai_wire import encode, read_call, read_whole
 
-from sekisho.core.chat import RedactedThinking, Text, Thinking, ToolCall
+from sekisho.core.chat import Citation, RedactedThinking, Text, Thinking, ToolCall
 from sekisho.core.errors import BudgetExceeded, InvalidRequest, SekishoError, Unauthenticated, UpstreamThrottled
 from sekisho.core.events import (
     ChatAnswer,
+    CitationDelta,
     Event,
     Finish,
     RedactedThinkingBlock,
@@ -24,21 +26,24 @@ from sekisho.core.events import (
     UsageReport,
 )
 from sekisho.core.usage import Usage
-from sekisho.core.wire import AnswerHead
+from sekisho.core.wire import AnswerHead, Piece
 from sekisho.dialects.openai_chat import client
 
 HEAD = AnswerHead(call_id="0199", model='alias "é"', created=1_790_000_000)
 USAGE = Usage(input=10, output=7, cache_read=100, cache_write_5m=20, cache_write_1h=3, reasoning=4)
 STOP = Finish("stop", "end_turn")
+HELLO = [{"role": "user", "content": "hello"}]
+CALL = read_call(client, encode(messages=HELLO, stream=True, stream_options={"include_usage": True}))
+CALL_WITHOUT_USAGE = read_call(client, encode(messages=HELLO, stream=True))
 
 
 def write_answer(parts: list[Text | Thinking | RedactedThinking | ToolCall], cost: int | None = None) -> ChatCompletion:
-    written = client.write_answer(ChatAnswer(parts=parts, finish=STOP, usage=USAGE), HEAD, cost)
+    written = client.write_answer(ChatAnswer(parts=parts, finish=STOP, usage=USAGE), HEAD, CALL, cost)
     return ChatCompletion.model_validate(json.loads(written), strict=True)
 
 
 def write_stream(events: Sequence[Event], *, include_usage: bool = True, cost: int | None = None) -> bytes:
-    writer = client.stream_writer(HEAD, include_usage=include_usage)
+    writer = client.stream_writer(HEAD, CALL if include_usage else CALL_WITHOUT_USAGE)
     return b"".join(writer.write(event) for event in events) + writer.end(USAGE, cost)
 
 
@@ -81,8 +86,8 @@ class TestWholeAnswer:
         }
 
     def test_unpriced_is_not_free(self) -> None:
-        assert b'"cost"' not in client.write_answer(ChatAnswer(parts=[], finish=STOP, usage=USAGE), HEAD, None)
-        assert b'"cost":0.0' in client.write_answer(ChatAnswer(parts=[], finish=STOP, usage=USAGE), HEAD, 0)
+        assert b'"cost"' not in client.write_answer(ChatAnswer(parts=[], finish=STOP, usage=USAGE), HEAD, CALL, None)
+        assert b'"cost":0.0' in client.write_answer(ChatAnswer(parts=[], finish=STOP, usage=USAGE), HEAD, CALL, 0)
 
     def test_only_tool_calls_have_no_content(self) -> None:
         message = write_answer([ToolCall(id="c1", name="f", arguments='{"a":1}')]).choices[0].message
@@ -105,11 +110,24 @@ class TestWholeAnswer:
         message = write_answer(parts).choices[0].message.model_dump(exclude_unset=True)
         assert message["reasoning_content"] == "hm"
         body = json.dumps({"messages": [message]}).encode()
-        assert client.read_request(body).chat.messages[0].parts == parts
+        assert read_whole(client, body).chat.messages[0].parts == parts
 
     def test_unsigned_thinking_is_shown_once(self) -> None:
         message = write_answer([Thinking(text="hm"), Text(text="x")]).choices[0].message.model_dump(exclude_unset=True)
         assert message == {"role": "assistant", "content": "x", "reasoning_content": "hm"}
+
+    def test_citations_of_web_pages_become_annotations(self) -> None:
+        page = Citation(kind="web", url="https://example.org/", title="Example")
+        parts: list[Text | Thinking | RedactedThinking | ToolCall] = [
+            Text(text="So "),
+            Text(text="it is.", citations=[page, Citation(kind="page", document=0, start=1, end=2)]),
+        ]
+        assert write_answer(parts).choices[0].message.model_dump(exclude_unset=True)["annotations"] == [
+            {
+                "type": "url_citation",
+                "url_citation": {"start_index": 3, "end_index": 9, "title": "Example", "url": "https://example.org/"},
+            }
+        ]
 
 
 class TestStream:
@@ -185,7 +203,7 @@ class TestStream:
         assert read_deltas(write_stream(events))[-1]["thinking_blocks"][0]["thinking"] == "b"
 
     def test_broken_stream_ends_with_the_error_and_not_with_done(self) -> None:
-        writer = client.stream_writer(HEAD, include_usage=True)
+        writer = client.stream_writer(HEAD, CALL)
         writer.write(TextDelta("x"))
         error = UpstreamThrottled("Upstream rate limit.", verdict="elsewhere", native="ThrottlingException")
         ended = writer.fail(error)
@@ -196,6 +214,49 @@ class TestStream:
     def test_any_text_arrives_as_it_was(self, texts: list[str]) -> None:
         deltas = read_deltas(write_stream([*map(TextDelta, texts), STOP]))
         assert [delta["content"] for delta in deltas] == texts
+
+    def test_citations_stand_for_the_text_before_them(self) -> None:
+        first, second = (Citation(kind="web", url=f"https://example.org/{place}") for place in "ab")
+        events: list[Event] = [
+            TextDelta("one "),
+            CitationDelta(first),
+            TextDelta("two"),
+            CitationDelta(Citation(kind="char", document=0)),
+            CitationDelta(second),
+            STOP,
+        ]
+        cited = [delta["annotations"][0] for delta in read_deltas(write_stream(events)) if "annotations" in delta]
+        assert [(one["url_citation"]["start_index"], one["url_citation"]["end_index"]) for one in cited] == [
+            (0, 4),
+            (4, 7),
+        ]
+
+    def test_keep_alive_means_nothing(self) -> None:
+        kept = client.stream_writer(HEAD, CALL).keep_alive()
+        assert kept.startswith(b":")
+        assert kept.endswith(b"\n\n")
+
+
+class TestRelay:
+    """Events of an upstream that speaks this format itself."""
+
+    USAGE_CHUNK = b'{"choices": [],"usage":{"prompt_tokens":1,"completion_tokens":2},"x":1.50}'
+
+    def test_bytes_are_kept(self) -> None:
+        data = b'{"choices":[{"delta":{"content":"x"}}], "x_new": 1.50 }'
+        writer = client.stream_writer(HEAD, CALL_WITHOUT_USAGE)
+        assert writer.relay(Piece(None, data, [TextDelta("x")])) == b"data: " + data + b"\n\n"
+        assert writer.relay(Piece(None, b"[DONE]")) == b"data: [DONE]\n\n"
+
+    def test_usage_chunk_is_for_clients_that_asked(self) -> None:
+        piece = Piece(None, self.USAGE_CHUNK, [UsageReport(USAGE)])
+        assert client.stream_writer(HEAD, CALL_WITHOUT_USAGE).relay(piece) == b""
+        assert client.stream_writer(HEAD, CALL).relay(piece) == b"data: " + self.USAGE_CHUNK + b"\n\n"
+
+    def test_usage_on_a_chunk_of_the_answer_hides_nothing(self) -> None:
+        data = b'{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{}}'
+        piece = Piece(None, data, [STOP, UsageReport(USAGE)])
+        assert client.stream_writer(HEAD, CALL_WITHOUT_USAGE).relay(piece) == b"data: " + data + b"\n\n"
 
 
 class TestErrors:

@@ -4,6 +4,7 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.openai_wire import read_whole
 
 from sekisho.core.errors import InvalidRequest
 from sekisho.dialects.openai_chat import client
@@ -43,7 +44,7 @@ SHAPED_VALUES = st.recursive(
 
 def expect_call_or_refusal(body: bytes) -> None:
     try:
-        call = client.read_request(body)
+        call = read_whole(client, body)
     except InvalidRequest as error:
         refused = error
     else:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.support.openai_wire import read_whole
 
 from sekisho.core.chat import (
     CacheMark,
@@ -25,7 +26,7 @@ MARK = {"cache_control": {"type": "ephemeral"}}
 
 
 def read(*messages: object) -> ChatRequest:
-    return client.read_request(json.dumps({"model": "m", "messages": messages}).encode()).chat
+    return read_whole(client, json.dumps({"model": "m", "messages": messages}).encode()).chat
 
 
 def read_parts(content: object, role: str = "user") -> list[Part]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from msgspec import Raw
+from tests.support.openai_wire import read_whole
 
 from sekisho.core.chat import CacheMark, ClientCall, Reasoning, ResponseFormat, Text, ToolCall, ToolChoice, ToolResult
 from sekisho.core.errors import InvalidRequest, Unsupported
@@ -15,7 +16,7 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 
 def read(**fields: object) -> ClientCall:
-    return client.read_request(json.dumps({"model": "m", "messages": HELLO, **fields}).encode())
+    return read_whole(client, json.dumps({"model": "m", "messages": HELLO, **fields}).encode())
 
 
 def refusal(**fields: object) -> InvalidRequest:
@@ -26,7 +27,7 @@ def refusal(**fields: object) -> InvalidRequest:
 
 class TestAgents:
     def test_first_turn_of_cline_through_its_litellm_provider(self) -> None:
-        call = client.read_request((CASES / "cline_litellm_first_turn.json").read_bytes())
+        call = read_whole(client, (CASES / "cline_litellm_first_turn.json").read_bytes())
         assert (call.model, call.stream, call.include_usage) == ("test-model", True, True)
         assert call.chat.max_output_tokens == 4321
         assert call.chat.system[0].text.startswith("You are Cline")
@@ -36,7 +37,7 @@ class TestAgents:
 
     def test_tool_turn_of_cline_keeps_call_and_result(self) -> None:
         body = (CASES / "cline_openai_tool_turn.json").read_bytes()
-        chat = client.read_request(body).chat
+        chat = read_whole(client, body).chat
         assert [message.role for message in chat.messages] == ["user", "assistant", "user"]
         text, tool_call = chat.messages[1].parts
         assert text == Text(text="I will write the file.")
@@ -86,7 +87,7 @@ class TestBrokenBodies:
     )
     def test_names_the_body_and_the_place(self, body: bytes, told: str) -> None:
         with pytest.raises(InvalidRequest, match="request body") as caught:
-            client.read_request(body)
+            read_whole(client, body)
         assert caught.value.param == "request_body"
         assert caught.value.status == 400
         assert told in caught.value.message
@@ -102,7 +103,9 @@ class TestBrokenBodies:
 class TestOptions:
     def test_absent_and_null_mean_the_same(self) -> None:
         names = "temperature top_p stop tools tool_choice response_format user metadata n seed stream_options thinking"
-        assert read(**dict.fromkeys(names.split())) == read()
+        null, absent = read(**dict.fromkeys(names.split())), read()
+        assert null.chat == absent.chat
+        assert (null.end_user, null.metadata, null.include_usage) == (None, {}, False)
 
     def test_absent_model_is_none(self) -> None:
         assert read(model=None).model is None

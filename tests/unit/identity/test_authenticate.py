@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -233,3 +234,7 @@ async def test_known_keys_work_on_while_the_database_is_away(tmp_path: Path, clo
         await identity.authenticate(bearer(make_key()))
     await identity.close()
     await store.close()
+    # aiosqlite's threads of connections that could not be opened end by themselves, but need the loop for it.
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, 10)

@@ -4,7 +4,7 @@ from sekisho.core.caller import Caller, Role
 from sekisho.core.errors import AccessDenied
 from sekisho.identity.rights import check_endpoint, check_route
 
-READ_ONLY = ("/key/info", "/team/info", "/user/info", "/spend/logs", "/v1/models")
+READ_ONLY = ("/key/info", "/team/info", "/user/info", "/spend/logs", "/v1/models", "/v1/models/a/b")
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,13 @@ def test_what_each_role_opens(role: Role, opened: tuple[str, ...], closed: tuple
     ("routes", "opened", "closed"),
     [
         ((), ("/v1/chat/completions", "/key/info"), ()),
-        (("llm_api_routes",), ("/v1/chat/completions", "/v1/models"), ("/key/info", "/spend/logs")),
+        (
+            ("llm_api_routes",),
+            ("/v1/chat/completions", "/v1/models", "/anthropic/v1/models/a"),
+            ("/key/info", "/spend/logs"),
+        ),
         (("management_routes",), ("/key/info", "/key/generate"), ("/v1/chat/completions",)),
-        (("info_routes",), ("/key/info", "/v1/models"), ("/key/generate", "/v1/chat/completions")),
+        (("info_routes",), ("/key/info", "/v1/models", "/models/a"), ("/key/generate", "/v1/chat/completions")),
         (("/v1/chat/*",), ("/v1/chat/completions",), ("/v1/models", "/chat/completions")),
         (("/key/info", "/v1/models"), ("/key/info", "/v1/models"), ("/key/info/x", "/models")),
     ],

@@ -12,14 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekisho.core.errors import ConfigError
+from sekisho.core.target import Errand
+from sekisho.providers.aws.regions import regional_endpoint
 from sekisho.providers.bedrock.address import (
     ModelId,
+    call_url,
     choose_region,
     claims,
     configured_endpoint,
     model_url,
     parse_model,
-    regional_endpoint,
 )
 
 PROFILE_ARN = "arn:aws:bedrock:eu-west-1:111122223333:application-inference-profile/abc123"
@@ -64,34 +66,37 @@ def test_it_leaves_other_providers_alone(model: str) -> None:
 
 
 NOVA = "amazon.nova-pro-v1:0"
+CLAUDE = "anthropic.claude-opus-5-5"
 
 
 @pytest.mark.parametrize(
-    ("prefix", "model_id", "scope", "core", "region", "account"),
+    ("prefix", "model_id", "parts"),
     [
-        ("bedrock/converse/", f"us.{NOVA}", "us", NOVA, None, None),
-        ("bedrock/", f"eu.{NOVA}", "eu", NOVA, None, None),
-        ("converse/", f"global.{NOVA}", "global", NOVA, None, None),
-        ("", f"us-gov.{NOVA}", "us-gov", NOVA, None, None),
-        ("bedrock/eu-west-3/", NOVA, "", NOVA, "eu-west-3", None),
-        ("bedrock/converse/", PROFILE_ARN, "", None, "eu-west-1", "111122223333"),
-        ("bedrock/", f"arn:aws:bedrock:us-west-2::foundation-model/{NOVA}", "", NOVA, "us-west-2", None),
+        ("bedrock/converse/", f"us.{NOVA}", {"scope": "us", "core": NOVA, "road": "converse"}),
+        ("bedrock/", f"eu.{NOVA}", {"scope": "eu", "core": NOVA}),
+        ("converse/", f"global.{NOVA}", {"scope": "global", "core": NOVA, "road": "converse"}),
+        ("", f"us-gov.{NOVA}", {"scope": "us-gov", "core": NOVA}),
+        ("bedrock/eu-west-3/", NOVA, {"core": NOVA, "region": "eu-west-3"}),
+        ("bedrock/invoke/eu-west-3/", CLAUDE, {"core": CLAUDE, "region": "eu-west-3", "road": "invoke"}),
+        ("bedrock/us-west-2/invoke/", CLAUDE, {"core": CLAUDE, "region": "us-west-2", "road": "invoke"}),
+        ("bedrock/anthropic/", f"us.{CLAUDE}", {"scope": "us", "core": CLAUDE, "road": "anthropic"}),
+        ("bedrock/openai/", "openai.gpt-6-sol", {"core": "openai.gpt-6-sol", "road": "openai"}),
+        (
+            "bedrock/converse/",
+            PROFILE_ARN,
+            {"region": "eu-west-1", "account": "111122223333", "road": "converse"},
+        ),
+        ("bedrock/", f"arn:aws:bedrock:us-west-2::foundation-model/{NOVA}", {"core": NOVA, "region": "us-west-2"}),
         (
             "",
             f"arn:aws:bedrock:ca-west-1:111122223333:inference-profile/us.{NOVA}",
-            "us",
-            NOVA,
-            "ca-west-1",
-            "111122223333",
+            {"scope": "us", "core": NOVA, "region": "ca-west-1", "account": "111122223333"},
         ),
-        ("bedrock/", "imported/something", "", None, None, None),
+        ("bedrock/", "imported/something", {}),
     ],
 )
-def test_a_model_string_is_taken_apart(
-    prefix: str, model_id: str, scope: str, core: str | None, region: str | None, account: str | None
-) -> None:
-    parsed = parse_model(prefix + model_id)
-    assert parsed == ModelId(id=model_id, scope=scope, core=core, region=region, account=account)
+def test_a_model_string_is_taken_apart(prefix: str, model_id: str, parts: dict[str, str]) -> None:
+    assert parse_model(prefix + model_id) == ModelId(id=model_id, **parts)
 
 
 def test_the_region_comes_from_the_nearest_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -142,7 +147,7 @@ def test_the_domain_is_that_of_the_partition() -> None:
         for region in partition["regions"]:
             if re.fullmatch(partition["regionRegex"], region):
                 suffix = partition["outputs"]["dnsSuffix"]
-                assert regional_endpoint(region) == f"https://bedrock-runtime.{region}.{suffix}"
+                assert regional_endpoint("bedrock-runtime", region) == f"https://bedrock-runtime.{region}.{suffix}"
                 checked += 1
     assert checked > 30
 
@@ -168,7 +173,7 @@ def botocore_url() -> object:
 
     def url(model_id: str, operation: str) -> str:
         with pytest.raises(_Sent) as caught:
-            getattr(client, operation)(modelId=model_id, messages=[])
+            getattr(client, operation)(modelId=model_id)
         return str(caught.value)
 
     return url
@@ -179,4 +184,47 @@ def test_the_url_is_the_one_botocore_uses(botocore_url: object, model_id: str) -
     assert callable(botocore_url)
     ours = model_url("https://bedrock-runtime.us-east-1.amazonaws.com", model_id, "converse-stream")
     assert ours == botocore_url(model_id, "converse_stream")
-    assert model_url(regional_endpoint("us-east-1"), PROFILE_ARN, "converse") == botocore_url(PROFILE_ARN, "converse")
+    home = regional_endpoint("bedrock-runtime", "us-east-1")
+    assert model_url(home, PROFILE_ARN, "converse") == botocore_url(PROFILE_ARN, "converse")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "operation", "stream", "their_operation"),
+    [
+        ("bedrock_converse", "chat", False, "converse"),
+        ("bedrock_converse", "chat", True, "converse_stream"),
+        ("bedrock_invoke", "chat", False, "invoke_model"),
+        ("bedrock_invoke", "chat", True, "invoke_model_with_response_stream"),
+        ("titan_embeddings", "embeddings", False, "invoke_model"),
+        ("cohere_embeddings", "embeddings", False, "invoke_model"),
+    ],
+)
+def test_each_call_has_botocores_url(
+    botocore_url: object, dialect: str, operation: str, stream: bool, their_operation: str
+) -> None:
+    assert callable(botocore_url)
+    model = parse_model(f"us.{CLAUDE}")
+    errand = Errand(dialect, operation, stream)  # type: ignore[arg-type]  # a parameter of the test is plain text
+    ours = call_url("https://bedrock-runtime.us-east-1.amazonaws.com", model, errand)
+    assert ours == botocore_url(f"us.{CLAUDE}", their_operation)
+
+
+def test_tokens_are_counted_by_the_foundation_model(botocore_url: object) -> None:
+    assert callable(botocore_url)
+    errand = Errand("bedrock_invoke", "count_tokens")
+    ours = call_url("https://bedrock-runtime.us-east-1.amazonaws.com", parse_model(f"us.{CLAUDE}"), errand)
+    assert ours == botocore_url(CLAUDE, "count_tokens")
+    assert call_url("http://a", parse_model(PROFILE_ARN), errand).endswith("profile%2Fabc123/count-tokens")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path"),
+    [
+        ("anthropic_messages", "/anthropic/v1/messages"),
+        ("openai_chat", "/openai/v1/chat/completions"),
+        ("openai_responses", "/openai/v1/responses"),
+    ],
+)
+def test_the_vendors_own_paths_have_no_model_in_them(dialect: str, path: str) -> None:
+    for stream in (False, True):
+        assert call_url("http://a/b", parse_model(CLAUDE), Errand(dialect, "chat", stream)) == f"http://a/b{path}"

@@ -13,7 +13,9 @@ from sekisho.core.errors import (
     UpstreamThrottled,
     UpstreamUnavailable,
 )
-from sekisho.providers.bedrock.errors import classify, read_error, read_fault
+from sekisho.core.wire import WireFault
+from sekisho.providers.aws.errors import read_error, read_fault
+from sekisho.providers.bedrock.errors import classify, judge_fault, judge_response
 
 NOW = 1_700_000_000.0  # 20 seconds past a full minute
 ON_DEMAND = (
@@ -90,7 +92,7 @@ def test_a_misconfigured_target_is_not_blamed_on_the_caller_and_shows_no_account
     error = judge(403, "AccessDeniedException", text)
     assert "111122223333" not in error.message
     assert "your request is not the cause" in error.message
-    assert error.__notes__ == [f"Bedrock says: {text}"]
+    assert error.__notes__ == [f"Amazon Bedrock says: {text}"]
     assert error.cooldown == 300.0
 
 
@@ -147,3 +149,64 @@ def test_every_response_has_a_meaning(status: int, code: str, body: bytes) -> No
     error = classify(read_error(status, {"x-amzn-errortype": code}, body), NOW, renewable=True)
     assert error.status >= 400
     assert error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind", "verdict", "native"),
+    [
+        (
+            529,
+            {},
+            {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+            UpstreamUnavailable,
+            "elsewhere",
+            "overloaded_error",
+        ),
+        (
+            400,
+            {},
+            {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long"}},
+            UpstreamRejected,
+            "never",
+            "invalid_request_error",
+        ),
+        (
+            429,
+            {},
+            {"error": {"type": "tokens", "code": "rate_limit_exceeded", "message": "Slow"}},
+            UpstreamThrottled,
+            "elsewhere",
+            "rate_limit_exceeded",
+        ),
+        (
+            403,
+            {"x-amzn-errortype": "ExpiredTokenException"},
+            {"error": {"message": "expired"}},
+            UpstreamMisconfigured,
+            "same",
+            "ExpiredTokenException",
+        ),
+    ],
+)
+def test_errors_of_the_vendors_own_paths_are_understood(
+    status: int, headers: dict[str, str], body: object, kind: type[UpstreamError], verdict: str, native: str
+) -> None:
+    error, own = judge_response(status, headers, json.dumps(body).encode(), NOW, renewable=True)
+    assert (type(error), error.verdict, error.native) == (kind, verdict, native)
+    assert (own is not None) == ("x-amzn-errortype" in headers)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "verdict"),
+    [
+        ("throttlingException", UpstreamThrottled, "elsewhere"),
+        ("corrupt", UpstreamUnavailable, "elsewhere"),
+        ("overloaded_error", UpstreamUnavailable, "elsewhere"),
+        ("rate_limit_exceeded", UpstreamThrottled, "elsewhere"),
+        ("invalid_request_error", UpstreamRejected, "never"),
+        ("api_error", UpstreamUnavailable, "same"),
+    ],
+)
+def test_faults_of_every_stream_are_understood(code: str, kind: type[UpstreamError], verdict: str) -> None:
+    error, _ = judge_fault(WireFault(code, "words"), NOW, renewable=True)
+    assert (type(error), error.verdict) == (kind, verdict)

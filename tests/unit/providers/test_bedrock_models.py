@@ -5,7 +5,8 @@ import pytest
 from sekisho.core.errors import ConfigError
 from sekisho.core.model import ModelFacts
 from sekisho.providers.bedrock.address import parse_model
-from sekisho.providers.bedrock.models import configured_facts, find_facts
+from sekisho.providers.bedrock.models import find_facts
+from sekisho.providers.common.models import claude_fields, configured_facts, make_facts
 
 ALL_PLACES = frozenset({"system", "tools", "messages"})
 
@@ -97,3 +98,41 @@ def test_model_info_overrides() -> None:
 def test_wrong_model_info_is_refused_by_place(info: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"config.yaml:5: model_info\."):
         configured_facts(ModelFacts(), info, "config.yaml:5")
+
+
+def test_what_claude_can_do_is_bedrocks_where_bedrock_differs() -> None:
+    here, there = facts_of("us.anthropic.claude-opus-4-7"), make_facts(claude_fields("claude-opus-4-7"))
+    assert (here.json_schema, there.json_schema) == (False, True)
+    assert (here.burndown, there.burndown) == (5, 1)
+    assert here.max_output_tokens == there.max_output_tokens == 128_000
+
+
+@pytest.mark.parametrize(
+    ("model", "versions"),
+    [
+        ("anthropic.claude-sonnet-4-6", ("2023-06-01",)),
+        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", ("2023-06-01",)),
+        ("anthropic.claude-opus-4-7", ("2023-06-01", "2026-10-21")),
+        ("global.anthropic.claude-sonnet-5-5", ("2023-06-01", "2026-10-21")),
+        ("anthropic.claude-mythos-9", ("2023-06-01", "2026-10-21")),
+    ],
+)
+def test_which_versions_of_anthropics_api_a_model_takes(model: str, versions: tuple[str, ...]) -> None:
+    assert facts_of(model).anthropic_versions == versions
+
+
+def test_betas_that_fail_a_request_on_bedrock_are_not_among_those_it_takes() -> None:
+    for model in ("anthropic.claude-3-haiku-20240307-v1:0", "anthropic.claude-sonnet-4-5", "anthropic.claude-opus-5-5"):
+        betas = facts_of(model).betas
+        assert betas is not None
+        assert betas.isdisjoint({"structured-outputs-2025-11-13", "files-api-2025-04-14", "claude-code-20250219"})
+    sonnet = facts_of("anthropic.claude-sonnet-4-5").betas
+    assert sonnet is not None
+    assert sonnet >= {"context-1m-2025-08-07", "interleaved-thinking-2025-05-14"}
+    assert make_facts(claude_fields("claude-sonnet-4-5")).betas is None
+
+
+def test_models_that_make_vectors_have_limits() -> None:
+    assert facts_of("amazon.titan-embed-text-v2:0").max_input_tokens == 8192
+    assert facts_of("cohere.embed-multilingual-v3").max_input_tokens == 512
+    assert facts_of("us.cohere.embed-v4:0").max_input_tokens == 128_000

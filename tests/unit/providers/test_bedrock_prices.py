@@ -18,7 +18,8 @@ from sekisho.core.errors import ConfigError
 from sekisho.core.money import Price, Rates
 from sekisho.core.usage import Usage
 from sekisho.providers.bedrock.address import parse_model
-from sekisho.providers.bedrock.prices import PriceTable, configured_price, find_price
+from sekisho.providers.bedrock.prices import find_price
+from sekisho.providers.common.prices import PriceTable, configured_price
 
 ROOT = Path(__file__).parents[3]
 GENERATED = (files("sekisho.providers.bedrock") / "prices.json").read_bytes()
@@ -66,7 +67,7 @@ def make_prices() -> ModuleType:
 
 def test_the_table_is_what_the_tool_writes(make_prices: ModuleType) -> None:
     day = datetime.date.fromisoformat(TABLE.as_of)
-    assert GENERATED.decode() == make_prices.render(make_prices.make_table(day))
+    assert GENERATED.decode() == make_prices.render(make_prices.make_table("bedrock", day))
 
 
 _tokens = st.integers(0, 400_000)
@@ -112,6 +113,11 @@ def test_costs_equal_those_of_genai_prices(
         ("us.amazon.nova-lite-v1:0", None, "0.06", "0.24"),
         ("deepseek.v3.2", "us-east-1", "0.62", "1.85"),
         ("us.anthropic.claude-mythos-preview", None, "27.5", "137.5"),
+        ("amazon.titan-embed-text-v1", None, "0.1", "0"),
+        ("amazon.titan-embed-text-v2:0", None, "0.02", "0"),
+        ("amazon.titan-embed-g1-text-02", None, "0.1", "0"),
+        ("cohere.embed-multilingual-v3", None, "0.1", "0"),
+        ("us.cohere.embed-v4:0", None, "0.12", "0"),
         ("arn:aws:bedrock:us-west-2::foundation-model/amazon.nova-pro-v1:0", None, "0.8", "3.2"),
         ("arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.anthropic.claude-opus-5", None, "5.5", "27.5"),
     ],
@@ -173,6 +179,11 @@ def test_the_configuration_prices_an_unknown_model() -> None:
     }
     price = configured_price(None, {}, full, "x")
     assert price == Price("config", Rates(10**9, 2 * 10**9, 10**8, 125 * 10**7, 2 * 10**9))
+
+
+def test_a_model_that_makes_vectors_needs_no_price_of_output() -> None:
+    price = configured_price(None, {"input_cost_per_token": 1e-7}, {"mode": "embedding"}, "x")
+    assert price == Price("config", Rates(10**8, 0, 10**8, 10**8, 10**8))
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from tests.support.bedrock import CLAUDE, user
 
 from sekisho.core.clock import ManualClock
+from sekisho.core.usage import Usage
 from sekisho.simulator.accounting import PromptCache, count_output, count_prompt, truncate
-from sekisho.simulator.converse import read_converse
 from sekisho.simulator.prompt import Answer, Prompt, TextBlock, ThinkingBlock, ToolBlock
+from sekisho.simulator.wires.converse.read import read_converse
 
 QUARTER = ("1", "us-east-1", CLAUDE)
 TEXT = "x" * 4000
@@ -54,6 +55,16 @@ def test_accounts_and_regions_do_not_share() -> None:
     cache.account(QUARTER, prompt_of(TEXT, point()))
     for other in (("2", "us-east-1", CLAUDE), ("1", "us-west-2", CLAUDE)):
         assert cache.account(other, prompt_of(TEXT, point())).cache_read == 0
+
+
+def test_without_marks_every_long_prefix_is_cached_and_only_reading_is_told() -> None:
+    cache = PromptCache(ManualClock(), 1000)
+    first, longer = prompt_of(TEXT), prompt_of(TEXT, "tail")
+    for prompt in (first, longer):
+        prompt.cached_by_itself = True
+    assert cache.account(QUARTER, first) == Usage(input=1000)
+    assert cache.account(QUARTER, longer) == Usage(input=1, cache_read=1000)
+    assert cache.account(QUARTER, longer) == Usage(cache_read=1001)
 
 
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=50), st.booleans()), min_size=1, max_size=8))

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 from tests.support.bedrock import CLAUDE, TOOLS, assistant, tool_result, tool_spec, user
 
 from sekisho.core.usage import Usage
-from sekisho.simulator.converse import read_converse, write_converse
-from sekisho.simulator.rules import check_prompt
 from sekisho.simulator.script import play
+from sekisho.simulator.wires.base import Said
+from sekisho.simulator.wires.converse.read import read_converse
+from sekisho.simulator.wires.converse.rules import check_converse
+from sekisho.simulator.wires.converse.write import write_converse
 
 TASK = "Create a file named `hello.txt` with the content `hi`, then run the command `cat hello.txt`."
 SYSTEM = [{"text": "You are an agent.\nWorking directory: /w\n"}]
@@ -19,9 +20,9 @@ def turn(messages: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     """The model's next message, as it would be sent back in the next request."""
     body = {"messages": messages, "system": SYSTEM, "toolConfig": TOOLS, **more}
     prompt = read_converse(CLAUDE, body)
-    check_prompt(prompt)
-    document: dict[str, Any] = msgspec.json.decode(write_converse(body, play(prompt), Usage(), 0))
-    message: dict[str, Any] = document["output"]["message"]
+    check_converse(prompt)
+    said = Said(id="1", created=0, prompt=prompt, answer=play(prompt), usage=Usage(), latency_ms=0)
+    message: dict[str, Any] = write_converse(said)["output"]["message"]
     return message
 
 

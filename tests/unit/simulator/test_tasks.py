@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekisho.simulator.errors import AwsError
+from sekisho.simulator.errors import Refusal
 from sekisho.simulator.tasks import (
     Directive,
     RunCommand,
@@ -96,7 +96,7 @@ def test_directives_are_read_wherever_they_stand(text: str, directive: Directive
 
 @pytest.mark.parametrize("bad", ['{"txet": "a"}]]', '{"text": 5}]]', '{"text": "a"}', '{"text": ]]'])
 def test_a_bad_directive_is_refused(bad: str) -> None:
-    with pytest.raises(AwsError, match="directive cannot be read"):
+    with pytest.raises(Refusal, match="directive cannot be read"):
         read_directive(f"[[sim: {bad}")
 
 

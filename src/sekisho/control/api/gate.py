@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sekisho.control.api.answers import render_error
 from sekisho.core.caller import Caller
 from sekisho.core.errors import BodyTooLarge, SekishoError
-from sekisho.identity.rights import RIGHTS, check_endpoint
+from sekisho.identity.rights import check_endpoint, endpoint_of
 
 _MOST_BYTES: Final = 1024 * 1024
 _CALLER: Final = "sekisho.caller"
@@ -35,7 +35,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         try:
-            if scope["path"] in RIGHTS:
+            if endpoint_of(scope["path"]) is not None:
                 caller = await self._identity.authenticate(scope["headers"])
                 check_endpoint(caller, scope["path"])
                 scope[_CALLER] = caller

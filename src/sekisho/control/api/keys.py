@@ -53,6 +53,11 @@ def add_routes(router: APIRouter, services: Services) -> None:
         """Let a blocked key work again."""
         return await keys.block_key(services, caller_of(request), body.key, blocked=False)
 
+    @router.post("/key/aws_credentials", tags=["keys"])
+    async def issue_aws_credentials(request: Request, body: KeyReference) -> dict[str, Any]:
+        """Give the AWS key pair of a key, for SDKs that sign their requests to the Bedrock endpoints."""
+        return await keys.issue_aws_credentials(services, caller_of(request), body.key)
+
     @router.get("/key/list", tags=["keys"])
     async def list_keys(
         request: Request,

@@ -104,7 +104,7 @@ class UpdateKey(KeyFields):
 
 
 class KeyReference(_Request):
-    """POST /key/block and /key/unblock. `key` is the key or its hash."""
+    """POST /key/block, /key/unblock and /key/aws_credentials. `key` is the key or its hash."""
 
     key: Name
 

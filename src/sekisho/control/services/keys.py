@@ -101,6 +101,27 @@ async def block_key(services: Services, caller: Caller, key: str, *, blocked: bo
     return {"token": record.key_hash, **view}
 
 
+async def issue_aws_credentials(services: Services, caller: Caller, key: str) -> View:
+    """The AWS key pair of a key. It is not stored: asked again, the answer is the same.
+
+    Raises:
+        NotFound: there is no such key, or the caller may not see it.
+        AccessDenied: the key is neither the caller's own, nor is the caller a proxy administrator. A team's
+            administrator manages the limits of a member's key, but cannot call in the member's name.
+        InvalidRequest: this gateway has no master key.
+    """
+    record = await require_visible_key(services, caller, await services.store.keys.get(hash_of(key)))
+    own = record.key_hash == caller.key_hash or (caller.user_id is not None and record.user_id == caller.user_id)
+    if not (own or is_administrator(caller)):
+        raise AccessDenied("Only a key's owner or a proxy administrator may have its AWS key pair.", param="key")
+    pair = services.identity.issue_key_pair(record.key_hash)
+    return {
+        "token": record.key_hash,
+        "aws_access_key_id": pair.access_key_id,
+        "aws_secret_access_key": pair.secret_access_key,
+    }
+
+
 async def delete_keys(services: Services, caller: Caller, keys: Sequence[str], aliases: Sequence[str]) -> list[str]:
     """Delete keys, all or none, and return them as they were given (those given by alias by their hash).
 

@@ -1,4 +1,4 @@
-"""What models there are, for those who may use them."""
+"""What the models can do and what they cost, as LiteLLM tells it."""
 
 from typing import Any, Final
 
@@ -9,22 +9,7 @@ from sekisho.core.catalogue import ModelEntry
 from sekisho.core.model import ModelFacts
 from sekisho.core.money import Rates, dollars_per_token
 
-_CREATED: Final = 1_677_610_602
-"""LiteLLM's `created` of every model; nobody knows the true one, and clients only need a number."""
 _PARAMS: Final = ("stream", "stream_options", "max_tokens", "max_completion_tokens", "response_format", "user")
-
-
-def list_models(services: Services, caller: Caller) -> View:
-    """The model names that the caller may use, in the shape of OpenAI's list."""
-    names = dict.fromkeys(entry.model_name for entry in services.catalogue.entries())
-    return {
-        "object": "list",
-        "data": [
-            {"id": name, "object": "model", "created": _CREATED, "owned_by": "openai"}
-            for name in names
-            if services.may_use(caller, name)
-        ],
-    }
 
 
 def describe_models(services: Services, caller: Caller, deployment_id: str | None) -> View:
@@ -44,7 +29,7 @@ def _info(entry: ModelEntry) -> dict[str, Any]:
         "id": entry.deployment_id,
         "db_model": False,
         "key": entry.upstream_model,
-        "mode": "chat",
+        "mode": entry.mode,
         "litellm_provider": entry.provider,
         "max_tokens": facts.max_output_tokens,
         "max_input_tokens": facts.max_input_tokens,
@@ -58,7 +43,7 @@ def _info(entry: ModelEntry) -> dict[str, Any]:
         "supports_response_schema": facts.json_schema,
         "supports_prompt_caching": bool(facts.cache),
         "supports_reasoning": facts.thinking != "none",
-        "supported_openai_params": _supported_params(facts),
+        "supported_openai_params": supported_params(facts),
     }
 
 
@@ -82,7 +67,8 @@ def _rates(rates: Rates, suffix: str) -> dict[str, float | None]:
     }
 
 
-def _supported_params(facts: ModelFacts) -> list[str]:
+def supported_params(facts: ModelFacts) -> list[str]:
+    """The parameters of OpenAI's chat completions that the model takes."""
     params = list(_PARAMS)
     if facts.sampling != "none":
         params += ["temperature", "top_p"]

@@ -120,6 +120,8 @@ def _log_view(row: UsageRow) -> View:
         "response": {},
         "proxy_server_request": {},
         "session_id": row.session_id,
+        "agent": row.agent,
+        "agent_version": row.agent_version,
         "status": row.status,
     }
 
@@ -130,6 +132,10 @@ def _metadata(row: UsageRow) -> dict[str, Any]:
         "user_api_key_alias": row.key_alias,
         "user_api_key_user_id": row.user_id,
         "user_api_key_team_id": row.team_id,
+        "agent": row.agent,
+        "agent_version": row.agent_version,
+        "agent_id": row.agent_id,
+        "parent_id": row.parent_id,
         "status": row.status,
         "http_status": row.http_status,
         "error_class": row.error_class,

@@ -12,7 +12,7 @@ from sekisho.core.wire import WireFault
 # More than any model counts; it keeps a lying upstream's figures in the range of the ledger's integers.
 Count = Annotated[int, Meta(ge=0, le=10**12)]
 
-_REASONS: dict[str, FinishReason] = {
+REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "tool_use": "tool_calls",
@@ -64,7 +64,7 @@ def read_finish(native: str, additional: object, *, json_by_tool: bool) -> Finis
     """
     if native in _MALFORMED:
         raise WireFault("malformed_output", f"the model's output could not be read ({native})")
-    reason = _REASONS.get(native, "stop")
+    reason = REASONS.get(native, "stop")
     if reason == "tool_calls" and json_by_tool:
         reason = "stop"
     sequence = additional.get("stop_sequence") if isinstance(additional, dict) else None

@@ -1,19 +1,18 @@
-"""Writes whole answers, usage and errors as OpenAI's Chat Completions has them.
+"""Writes whole answers as OpenAI's Chat Completions has them.
 
 Beyond OpenAI's own fields an answer has LiteLLM's `reasoning_content` and `thinking_blocks`, whose signatures a client
 must send back in a tool turn, and in `usage` the cache counts under both their names and the `cost` in dollars.
+Citations of pages of the web become annotations; there is no form for those of documents, which are left out.
 """
 
 from collections.abc import Sequence
 
 import msgspec
 
-from sekisho.core.chat import RedactedThinking, Text, Thinking, ToolCall
-from sekisho.core.errors import SekishoError
+from sekisho.core.chat import Citation, RedactedThinking, Text, Thinking, ToolCall
 from sekisho.core.events import ChatAnswer
-from sekisho.core.money import dollars_from_nano
-from sekisho.core.usage import Usage
 from sekisho.core.wire import AnswerHead
+from sekisho.dialects.common.openai import build_usage
 
 _AnswerPart = Text | Thinking | RedactedThinking | ToolCall
 
@@ -35,40 +34,15 @@ def write_answer(answer: ChatAnswer, head: AnswerHead, cost: int | None) -> byte
     )
 
 
-def write_error(error: SekishoError) -> bytes:
-    """The JSON body of an error response."""
-    return msgspec.json.encode({"error": build_error(error)})
-
-
 def build_head(head: AnswerHead, kind: str) -> dict[str, object]:
     """What an answer and every chunk of a stream begin with."""
     return {"id": f"chatcmpl-{head.call_id}", "object": kind, "created": head.created, "model": head.model}
 
 
-def build_error(error: SekishoError) -> dict[str, object]:
-    """The error object, the same in responses and in streams. Its `code` is always a string."""
-    return {
-        "message": error.message,
-        "type": error.kind,
-        "param": error.param,
-        "code": error.code or str(error.status),
-    }
-
-
-def build_usage(usage: Usage, cost: int | None) -> dict[str, object]:
-    """The usage object. `prompt_tokens` contains the cached tokens; `cost` is absent when there is no price."""
-    fields: dict[str, object] = {
-        "prompt_tokens": usage.prompt,
-        "completion_tokens": usage.output,
-        "total_tokens": usage.total,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
-        "cache_read_input_tokens": usage.cache_read,
-        "cache_creation_input_tokens": usage.cache_write,
-    }
-    if cost is not None:
-        fields["cost"] = dollars_from_nano(cost)
-    return fields
+def build_annotation(citation: Citation, start: int, end: int) -> dict[str, object]:
+    """One entry of `annotations`, for the characters from `start` to `end` of the message's text."""
+    place = {"start_index": start, "end_index": end, "title": citation.title or citation.url, "url": citation.url}
+    return {"type": "url_citation", "url_citation": place}
 
 
 def build_thinking_block(part: Thinking | RedactedThinking) -> dict[str, object]:
@@ -92,9 +66,22 @@ def _build_message(parts: Sequence[_AnswerPart]) -> dict[str, object]:
     # Without anything to be sent back verbatim the blocks would only repeat `reasoning_content`.
     if any(isinstance(part, RedactedThinking) or part.signature is not None for part in thinking):
         message["thinking_blocks"] = [build_thinking_block(part) for part in thinking]
+    if annotations := _build_annotations(parts):
+        message["annotations"] = annotations
     if calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in calls
         ]
     return message
+
+
+def _build_annotations(parts: Sequence[_AnswerPart]) -> list[dict[str, object]]:
+    annotations: list[dict[str, object]] = []
+    start = 0
+    for part in parts:
+        if isinstance(part, Text):
+            end = start + len(part.text)
+            annotations += [build_annotation(cited, start, end) for cited in part.citations if cited.url is not None]
+            start = end
+    return annotations

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from sekisho.core.chat import CacheMark, Document, Image, Part, RedactedThinking, Text, Thinking
 from sekisho.core.errors import InvalidRequest, Unsupported
-from sekisho.dialects.openai_chat.fields import (
+from sekisho.dialects.common.fields import (
     quote,
     read_array,
     read_choice,

@@ -8,14 +8,7 @@ from typing import Final, Literal
 
 from sekisho.core.chat import CacheMark, Message, Part, RedactedThinking, Text, Thinking, ToolCall, ToolResult
 from sekisho.core.errors import InvalidRequest, Unsupported
-from sekisho.dialects.openai_chat.content import (
-    read_assistant_parts,
-    read_cache_mark,
-    read_parts,
-    read_text_parts,
-    read_thinking_block,
-)
-from sekisho.dialects.openai_chat.fields import (
+from sekisho.dialects.common.fields import (
     quote,
     read_array,
     read_choice,
@@ -23,6 +16,13 @@ from sekisho.dialects.openai_chat.fields import (
     read_object,
     read_text,
     wrong_type,
+)
+from sekisho.dialects.openai_chat.content import (
+    read_assistant_parts,
+    read_cache_mark,
+    read_parts,
+    read_text_parts,
+    read_thinking_block,
 )
 
 _NO_ARGUMENTS: Final = "{}"

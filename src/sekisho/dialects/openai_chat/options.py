@@ -6,8 +6,7 @@ from msgspec import Raw
 
 from sekisho.core.chat import CacheMark, Reasoning, ResponseFormat, Tool, ToolChoice
 from sekisho.core.errors import Unsupported
-from sekisho.dialects.openai_chat.content import read_cache_mark
-from sekisho.dialects.openai_chat.fields import (
+from sekisho.dialects.common.fields import (
     encode_raw,
     quote,
     read_array,
@@ -19,6 +18,7 @@ from sekisho.dialects.openai_chat.fields import (
     read_text,
     wrong_type,
 )
+from sekisho.dialects.openai_chat.content import read_cache_mark
 
 _NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
 _CHOICES: Final = {"none": ToolChoice("none"), "auto": ToolChoice("auto"), "required": ToolChoice("any")}

@@ -2,15 +2,19 @@
 
 Order: a chunk with the role, deltas, the finish chunk, a usage chunk without choices if the client asked for one, then
 `[DONE]`. A broken stream ends with an error object and without `[DONE]`.
+
+Chunks of an upstream that speaks this format itself are passed on as they came, but for the usage chunk that the
+gateway has asked for and the client has not.
 """
 
 from typing import Final
 
 import msgspec
 
-from sekisho.core.chat import RedactedThinking, Thinking
+from sekisho.core.chat import Citation, RedactedThinking, Thinking
 from sekisho.core.errors import SekishoError
 from sekisho.core.events import (
+    CitationDelta,
     Event,
     Finish,
     RedactedThinkingBlock,
@@ -22,12 +26,18 @@ from sekisho.core.events import (
     UsageReport,
 )
 from sekisho.core.usage import Usage
-from sekisho.core.wire import AnswerHead
-from sekisho.dialects.openai_chat.answer import build_head, build_thinking_block, build_usage, write_error
+from sekisho.core.wire import AnswerHead, Piece
+from sekisho.dialects.common.openai import DONE, build_usage, relay_event, write_error
+from sekisho.dialects.common.sse import KEEP_ALIVE, encode_event
+from sekisho.dialects.openai_chat.answer import (
+    build_annotation,
+    build_head,
+    build_thinking_block,
+)
 
 _encode = msgspec.json.Encoder().encode
 _DELTA_END: Final = b',"finish_reason":null}]}\n\n'
-_DONE: Final = b"data: [DONE]\n\n"
+_DONE: Final = encode_event(DONE)
 
 
 class ChunkWriter:
@@ -44,6 +54,9 @@ class ChunkWriter:
         self._reasoning: list[str] = []
         # Tool calls that have no arguments yet.
         self._bare_calls: set[int] = set()
+        # Characters of text so far, and where the text began that the next citation is for.
+        self._said = 0
+        self._cited_from = 0
 
     def write(self, event: Event) -> bytes:
         """The bytes for one event; the first one is preceded by the chunk with the role."""
@@ -60,6 +73,14 @@ class ChunkWriter:
             return _DONE
         return self._usage + _encode(build_usage(usage, cost)) + b"}\n\n" + _DONE
 
+    def relay(self, piece: Piece) -> bytes:
+        """An event of an upstream of the same format, as it came; none for a usage chunk not asked for."""
+        return relay_event(piece, include_usage=self._include_usage)
+
+    def keep_alive(self) -> bytes:
+        """A comment."""
+        return KEEP_ALIVE
+
     def fail(self, error: SekishoError) -> bytes:
         """The end of a broken stream."""
         return b"data: " + write_error(error) + b"\n\n"
@@ -67,9 +88,12 @@ class ChunkWriter:
     def _write(self, event: Event) -> bytes:
         match event:
             case TextDelta(text=text):
+                self._said += len(text)
                 return self._write_delta(b'{"content":' + _encode(text) + b"}")
             case ToolCallDelta():
                 return self._write_arguments(event)
+            case CitationDelta(citation=citation):
+                return self._write_citation(citation)
             case ThinkingDelta(text=text):
                 self._reasoning.append(text)
                 return self._write_delta(b'{"reasoning_content":' + _encode(text) + b"}")
@@ -88,6 +112,13 @@ class ChunkWriter:
 
     def _write_delta(self, delta: bytes) -> bytes:
         return self._choice + delta + _DELTA_END
+
+    def _write_citation(self, citation: Citation) -> bytes:
+        if citation.url is None:
+            return b""
+        annotation = build_annotation(citation, self._cited_from, self._said)
+        self._cited_from = self._said
+        return self._write_delta(_encode({"annotations": [annotation]}))
 
     def _write_thinking(self, part: Thinking | RedactedThinking) -> bytes:
         return self._write_delta(_encode({"thinking_blocks": [build_thinking_block(part)]}))

@@ -1,14 +1,16 @@
-"""From a model string of the configuration to the region, the host and the path that serve it."""
+"""From a model string of the configuration to the model, the endpoint and the URLs that serve it."""
 
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from msgspec import Struct
 
-from sekisho.core.errors import ConfigError
+from sekisho.core.target import Errand
+from sekisho.providers.aws.regions import choose_region as choose_aws_region
+from sekisho.providers.aws.regions import environment_endpoint, is_region
+from sekisho.providers.common.settings import check_url
 
 _VENDORS = (
     "ai21|amazon|anthropic|cohere|deepseek|google|luma|meta|minimax|mistral|moonshot|moonshotai|nvidia|openai|qwen|"
@@ -19,8 +21,15 @@ _PLAIN_ID = re.compile(rf"((?P<scope>{_SCOPES})\.)?(?P<core>({_VENDORS})\.[^/]+)
 _ARN = re.compile(
     r"arn:aws[\w-]*:bedrock:(?P<region>[a-z0-9-]*):(?P<account>\d{12})?:(?P<kind>[a-z-]+)/(?P<id>.+)", re.ASCII
 )
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}", re.ASCII)
-_PREFIXES = ("bedrock/", "converse/", "converse_like/", "invoke/")
+_ROADS = {
+    "converse": "converse",
+    "converse_like": "converse",
+    "invoke": "invoke",
+    "anthropic": "anthropic",
+    "openai": "openai",
+}
+"""Parts of a model string between `bedrock/` and the id that say by which API it is to be called."""
+
 _OWN_ID_KINDS = frozenset({"foundation-model", "inference-profile"})
 """The kinds of ARN whose last part is a model or system profile id; the ids of all others are opaque."""
 
@@ -33,17 +42,13 @@ _HOME_OF_SCOPE = {
     "in": "ap-south-1",
     "us-gov": "us-gov-west-1",
 }
-_DEFAULT_REGION = "us-west-2"  # LiteLLM's
 
-_DNS_SUFFIXES = (
-    ("cn-", "amazonaws.com.cn"),
-    ("eusc-", "amazonaws.eu"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("us-isof-", "csp.hci.ic.gov"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-)
-"""The domains of AWS partitions other than the commercial one and GovCloud (botocore's partitions.json)."""
+_NATIVE_PATHS = {
+    "anthropic_messages": "/anthropic/v1/messages",
+    "openai_chat": "/openai/v1/chat/completions",
+    "openai_responses": "/openai/v1/responses",
+}
+"""Paths of the vendors' own APIs on the runtime's host, where the model stands in the body."""
 
 
 class ModelId(Struct, frozen=True, kw_only=True):
@@ -53,6 +58,7 @@ class ModelId(Struct, frozen=True, kw_only=True):
     scope: the prefix of a cross-region profile (`us`, `global`…), empty for none.
     core: the id without that prefix, by which limits and prices are found; None when the id is opaque.
     region, account: where the id names them.
+    road: the API that the model string asks for (a value of `_ROADS`), None for the usual ones.
     """
 
     id: str
@@ -60,76 +66,57 @@ class ModelId(Struct, frozen=True, kw_only=True):
     core: str | None = None
     region: str | None = None
     account: str | None = None
+    road: str | None = None
 
 
 def claims(model: str) -> bool:
     """Whether a `model` of the configuration names something on Amazon Bedrock."""
-    return model.startswith(("bedrock/", "converse/")) or _ARN.fullmatch(model) is not None or _is_plain(model)
-
-
-def _is_plain(model: str) -> bool:
-    return _PLAIN_ID.fullmatch(model) is not None
+    return (
+        model.startswith(("bedrock/", "converse/"))
+        or _ARN.fullmatch(model) is not None
+        or _PLAIN_ID.fullmatch(model) is not None
+    )
 
 
 def parse_model(model: str) -> ModelId:
     """Takes a model string apart: LiteLLM's prefixes, `bedrock/<region>/<id>`, ARNs and profile prefixes."""
     region: str | None = None
-    rest = model
+    road: str | None = None
+    rest = model.removeprefix("bedrock/")
     while "/" in rest and not rest.startswith("arn:"):
         head, _, tail = rest.partition("/")
-        if _REGION.fullmatch(head) and region is None:
+        if is_region(head) and region is None:
             region = head
-        elif f"{head}/" not in _PREFIXES:
+        elif head in _ROADS and road is None:
+            road = _ROADS[head]
+        else:
             break
         rest = tail
     arn = _ARN.fullmatch(rest)
     if arn is None:
-        return _plain_model(rest, region)
+        return _plain_model(rest, region, road)
     named = arn["id"] if arn["kind"] in _OWN_ID_KINDS else None
-    plain = _plain_model(named, None) if named is not None else ModelId(id=rest)
+    plain = _plain_model(named, None, road) if named is not None else ModelId(id=rest)
     return ModelId(
-        id=rest, scope=plain.scope, core=plain.core, region=arn["region"] or region, account=arn["account"] or None
+        id=rest,
+        scope=plain.scope,
+        core=plain.core,
+        region=arn["region"] or region,
+        account=arn["account"] or None,
+        road=road,
     )
 
 
-def _plain_model(model: str, region: str | None) -> ModelId:
+def _plain_model(model: str, region: str | None, road: str | None) -> ModelId:
     match = _PLAIN_ID.fullmatch(model)
     if match is None:
-        return ModelId(id=model, region=region)
-    return ModelId(id=model, scope=match["scope"] or "", core=match["core"], region=region)
+        return ModelId(id=model, region=region, road=road)
+    return ModelId(id=model, scope=match["scope"] or "", core=match["core"], region=region, road=road)
 
 
 def choose_region(model: ModelId, params: Mapping[str, object], where: str) -> str:
-    """The region to call. Raises ConfigError when it is not the name of one.
-
-    In this order: `aws_region_name`, the region in the model string, AWS_REGION_NAME, AWS_REGION, AWS_DEFAULT_REGION,
-    the AWS profile's region, the home of the cross-region profile, LiteLLM's default.
-    """
-    region = (
-        params.get("aws_region_name")
-        or model.region
-        or next((value for name in _REGION_VARIABLES if (value := os.environ.get(name))), None)
-        or _profile_region(params.get("aws_profile_name"))
-        or _HOME_OF_SCOPE.get(model.scope, _DEFAULT_REGION)
-    )
-    if not isinstance(region, str) or not _REGION.fullmatch(region):
-        raise ConfigError(f"{region!r} is not the name of an AWS region, such as us-east-1", where=where)
-    return region
-
-
-_REGION_VARIABLES = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
-
-
-def _profile_region(profile: object) -> str | None:
-    """The region that the AWS configuration file gives a profile."""
-    path = Path(os.environ.get("AWS_CONFIG_FILE", "~/.aws/config")).expanduser()
-    if not path.is_file():
-        return None
-    from botocore.configloader import load_config  # noqa: PLC0415 - slow to import and seldom needed
-
-    name = profile or os.environ.get("AWS_PROFILE") or "default"
-    region = load_config(str(path)).get("profiles", {}).get(name, {}).get("region")
-    return region if isinstance(region, str) else None
+    """The region to call; a cross-region profile's home comes before LiteLLM's default. Raises ConfigError."""
+    return choose_aws_region(params, where, named=model.region, home=_HOME_OF_SCOPE.get(model.scope))
 
 
 def endpoint_setting(params: Mapping[str, object]) -> object | None:
@@ -138,32 +125,33 @@ def endpoint_setting(params: Mapping[str, object]) -> object | None:
     In this order: `aws_bedrock_runtime_endpoint`, AWS_BEDROCK_RUNTIME_ENDPOINT (LiteLLM's), and botocore's
     AWS_ENDPOINT_URL_BEDROCK_RUNTIME and AWS_ENDPOINT_URL unless AWS_IGNORE_CONFIGURED_ENDPOINT_URLS is true.
     """
-    ignored = os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true"
-    standard = () if ignored else ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
-    return params.get("aws_bedrock_runtime_endpoint") or next(
-        (value for name in ("AWS_BEDROCK_RUNTIME_ENDPOINT", *standard) if (value := os.environ.get(name))), None
+    return (
+        params.get("aws_bedrock_runtime_endpoint")
+        or os.environ.get("AWS_BEDROCK_RUNTIME_ENDPOINT")
+        or environment_endpoint("BEDROCK_RUNTIME")
     )
 
 
 def configured_endpoint(params: Mapping[str, object], where: str) -> str | None:
     """The endpoint that is set, if one is. Raises ConfigError when it is not an http(s) URL."""
     endpoint = endpoint_setting(params)
-    if endpoint is None:
-        return None
-    try:
-        parts = urlsplit(str(endpoint))
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, or half an IPv6 address
-        usable = False
-    if not usable or parts.query or parts.fragment:
-        raise ConfigError(f"the Bedrock endpoint {endpoint!r} must be an http(s) URL without a query", where=where)
-    return str(endpoint).rstrip("/")
+    return None if endpoint is None else check_url(endpoint, "the Bedrock endpoint", where)
 
 
-def regional_endpoint(region: str) -> str:
-    """Amazon's own endpoint in a region."""
-    suffix = next((suffix for start, suffix in _DNS_SUFFIXES if region.startswith(start)), "amazonaws.com")
-    return f"https://bedrock-runtime.{region}.{suffix}"
+def call_url(endpoint: str, model: ModelId, errand: Errand) -> str:
+    """The URL of a call. Raises KeyError for a dialect that is not spoken here.
+
+    Tokens are counted by the foundation model: CountTokens refuses the ids of profiles.
+    """
+    if errand.operation == "count_tokens":
+        return model_url(endpoint, model.core or model.id, "count-tokens")
+    if errand.operation == "embeddings":
+        return model_url(endpoint, model.id, "invoke")
+    if errand.dialect == "bedrock_converse":
+        return model_url(endpoint, model.id, "converse-stream" if errand.stream else "converse")
+    if errand.dialect == "bedrock_invoke":
+        return model_url(endpoint, model.id, "invoke-with-response-stream" if errand.stream else "invoke")
+    return endpoint + _NATIVE_PATHS[errand.dialect]
 
 
 def model_url(endpoint: str, model_id: str, operation: str) -> str:

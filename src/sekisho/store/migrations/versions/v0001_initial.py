@@ -1,4 +1,4 @@
-"""The first schema: keys, users, teams, members, usage, change counter."""
+"""The first schema: keys, users, teams, members, usage, change counter, kept responses."""
 
 from typing import Any
 
@@ -24,11 +24,12 @@ def upgrade() -> None:
     _create_hierarchy()
     _create_keys()
     _create_usage()
+    _create_responses()
 
 
 def downgrade() -> None:
     """Drop every table."""
-    for table in ("usage", "keys", "team_members", "teams", "users", "changes"):
+    for table in ("responses", "usage", "keys", "team_members", "teams", "users", "changes"):
         op.drop_table(table)
 
 
@@ -113,7 +114,7 @@ def _create_usage() -> None:
         sa.Column("http_status", sa.SmallInteger, nullable=False),
         _text("error_class"),
         *map(_flag, ("estimated", "simulated", "streamed")),
-        *map(_text, ("session_id", "end_user", "requester_ip")),
+        *map(_text, ("session_id", "agent", "agent_version", "agent_id", "parent_id", "end_user", "requester_ip")),
         sa.Column("tags", _json()),
         sa.Column("retries", sa.SmallInteger, nullable=False),
         sa.Column("fallbacks", sa.SmallInteger, nullable=False),
@@ -123,6 +124,19 @@ def _create_usage() -> None:
         by_time = [*columns, "started_at"]
         op.create_index(f"ix_usage_{'_'.join(by_time)}", "usage", by_time)
     op.create_index("ix_usage_session_id", "usage", ["session_id"])
+
+
+def _create_responses() -> None:
+    op.create_table(
+        "responses",
+        _text("owner", nullable=False),
+        _text("response_id", nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("expires_at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("owner", "response_id", name="pk_responses"),
+        comment="Prompts and answers, of clients that asked for them to be kept, where that is switched on",
+    )
+    op.create_index("ix_responses_expires_at", "responses", ["expires_at"])
 
 
 def _text(name: str, *, nullable: bool = True) -> sa.Column[Any]:

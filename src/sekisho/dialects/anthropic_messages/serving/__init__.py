@@ -1,0 +1,1 @@
+"""Anthropic Messages, from the server's side."""

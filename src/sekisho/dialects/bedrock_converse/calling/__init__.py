@@ -1,0 +1,1 @@
+"""Converse from the client's side: requests written or passed on, answers and streams read."""

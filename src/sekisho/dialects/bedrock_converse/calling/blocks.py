@@ -1,0 +1,188 @@
+"""Content blocks of Converse, from parts of turns that `turns` has arranged."""
+
+import re
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from sekisho.core.chat import (
+    CacheMark,
+    Document,
+    Image,
+    Message,
+    Part,
+    RedactedThinking,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from sekisho.core.errors import Unsupported
+from sekisho.core.model import ModelFacts
+from sekisho.dialects.bedrock_converse.calling.cache import write_cache_point
+from sekisho.dialects.bedrock_converse.citations import write_cited_text
+from sekisho.dialects.bedrock_converse.forms import DOCUMENT_FORMATS, Json, read_arguments
+from sekisho.dialects.common.names import ToolNames
+from sekisho.dialects.common.omissions import Omissions
+from sekisho.dialects.common.turns import NO_OUTPUT, is_blank
+
+_IMAGE_FORMATS = {
+    "image/png": "png",
+    "image/jpeg": "jpeg",
+    "image/jpg": "jpeg",
+    "image/gif": "gif",
+    "image/webp": "webp",
+}
+# The first bytes of each format, in base64: clients send pictures without or with a wrong media type.
+_IMAGE_STARTS = {"iVBORw0KGgo": "png", "/9j/": "jpeg", "R0lGOD": "gif", "UklGR": "webp"}
+_NOT_IN_DOCUMENT_NAME = re.compile(r"[^a-zA-Z0-9()\[\]-]+")
+_MAX_DOCUMENT_NAME = 180  # of 200: room for a number
+# The same, for files that came without a media type; a name's ending is the other hint.
+_PDF_START = "JVBERi"
+_LEFT_OUT = "[left out: the model cannot read it]"
+_READ_DOCUMENT = "Read the document."
+
+
+class Turn(Struct):
+    """A message of Converse."""
+
+    role: str
+    content: list[Json]
+
+
+class BlockWriter:
+    """Writes the turns of one request; it remembers names that must not repeat."""
+
+    def __init__(self, facts: ModelFacts, names: ToolNames, notes: Omissions) -> None:
+        self._facts = facts
+        self._names = names
+        self._notes = notes
+        self._document_names: set[str] = set()
+
+    def write_turn(self, turn: Message) -> Turn:
+        """One turn. Raises Unsupported for what the model cannot read."""
+        content: list[Json] = []
+        for part in sorted(turn.parts, key=_rank) if turn.role == "assistant" else turn.parts:
+            content.append(self._write_part(part) if turn.role == "user" else self._write_own_part(part))
+            content += write_cache_point(_mark_of(part), "messages", self._facts, self._notes)
+        if any("document" in block for block in content) and not any("text" in block for block in content):
+            content.append({"text": _READ_DOCUMENT})
+        return Turn(turn.role, content)
+
+    def _write_part(self, part: Part) -> Json:
+        match part:
+            case Text():
+                return {"text": part.text}
+            case ToolCall():
+                return {"toolUse": self._write_call(part)}
+            case ToolResult():
+                return {"toolResult": self._write_result(part)}
+            case Thinking():
+                return {"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}}
+            case RedactedThinking():
+                return {"reasoningContent": {"redactedContent": part.data}}
+            case Image():
+                return self._write_image(part)
+            case Document():
+                return self._write_document(part)
+
+    def _write_own_part(self, part: Part) -> Json:
+        """A part of the model's own turn; of citations, those of documents are kept, not those of others' searches."""
+        if isinstance(part, Text) and self._facts.family == "claude":
+            cited = [citation for citation in part.citations if citation.kind != "web"]
+            if cited:
+                return write_cited_text(part.text, cited)
+        return self._write_part(part)
+
+    def _write_call(self, call: ToolCall) -> Json:
+        return {
+            "toolUseId": call.id,
+            "name": self._names.to_wire(call.name),
+            "input": read_arguments(call.arguments),
+        }
+
+    def _write_result(self, result: ToolResult) -> Json:
+        said = [part for part in result.parts if not (isinstance(part, Text) and is_blank(part))]
+        content = [self._write_part(part) for part in said] or [{"text": NO_OUTPUT}]
+        block: Json = {"toolUseId": result.call_id, "content": content}
+        if result.is_error:
+            block["status"] = "error"
+        return block
+
+    def _write_image(self, image: Image) -> Json:
+        if image.url is not None or not image.data:
+            raise Unsupported("The picture has no content: send it inline, as base64.", param="messages")
+        image_format = _IMAGE_FORMATS.get((image.media_type or "").lower())
+        image_format = next((f for start, f in _IMAGE_STARTS.items() if image.data.startswith(start)), image_format)
+        if not self._facts.vision and self._facts.family != "unknown":
+            return self._leave_out("The model cannot see pictures.")
+        if image_format is None:
+            return self._leave_out("The model reads pictures in PNG, JPEG, GIF and WebP only.")
+        return {"image": {"format": image_format, "source": {"bytes": image.data}}}
+
+    def _write_document(self, document: Document) -> Json:
+        if document.url is not None:
+            raise Unsupported("The file has no content: send it inline, as base64.", param="messages")
+        if not self._facts.documents and self._facts.family != "unknown":
+            return self._leave_out("The model cannot read files.")
+        document_format = _find_format(document)
+        if document_format is None or not document.data:
+            return self._leave_out("The file is empty or of a type that the model cannot read.")
+        block: Json = {
+            "format": document_format,
+            "name": self._name_document(document.name),
+            "source": {"bytes": document.data},
+        }
+        if document.context:
+            block["context"] = document.context
+        if document.cited:
+            if self._facts.family in ("claude", "unknown"):
+                block["citations"] = {"enabled": True}
+            else:
+                self._notes.drop("citations")
+        return {"document": block}
+
+    def _name_document(self, wanted: str) -> str:
+        """A name of allowed characters that no other document of the request has."""
+        base = _NOT_IN_DOCUMENT_NAME.sub(" ", wanted).strip()[:_MAX_DOCUMENT_NAME].strip() or "document"
+        name, number = base, 1
+        while name in self._document_names:
+            number += 1
+            name = f"{base} ({number})"
+        self._document_names.add(name)
+        return name
+
+    def _leave_out(self, reason: str) -> Json:
+        self._notes.refuse("messages", reason)
+        return {"text": _LEFT_OUT}
+
+
+def _find_format(document: Document) -> str | None:
+    """Converse's word for a file's type: by its media type, or without one by its first bytes or its name."""
+    if document.media_type is None:
+        if (document.data or "").startswith(_PDF_START):
+            return "pdf"
+        ending = document.name.rpartition(".")[2].lower()
+        return ending if ending in DOCUMENT_FORMATS.values() else None
+    media_type = document.media_type.partition(";")[0].strip().lower()
+    return DOCUMENT_FORMATS.get(media_type) or ("txt" if media_type.startswith("text/") else None)
+
+
+def _rank(part: Part) -> int:
+    """The place of a part in an assistant's turn: reasoning comes first and tool calls last."""
+    if isinstance(part, Thinking | RedactedThinking):
+        return 0
+    return 2 if isinstance(part, ToolCall) else 1
+
+
+def _mark_of(part: Part) -> CacheMark | None:
+    """The cache mark of a part; one inside a tool's result counts for the whole, since no point may stand in it."""
+    if isinstance(part, Thinking | RedactedThinking):
+        return None
+    if isinstance(part, ToolResult) and part.cache is None:
+        return _last_mark(part.parts)
+    return part.cache
+
+
+def _last_mark(parts: Iterable[Text | Image | Document]) -> CacheMark | None:
+    return next((part.cache for part in reversed(list(parts)) if part.cache is not None), None)

@@ -1,0 +1,110 @@
+"""A conversation as the body of Converse and ConverseStream, which take the same one."""
+
+import msgspec
+
+from sekisho.core.chat import ChatRequest
+from sekisho.core.model import ModelFacts
+from sekisho.core.wire import WireRequest, WriteOptions
+from sekisho.dialects.bedrock_converse.calling.blocks import BlockWriter, Turn
+from sekisho.dialects.bedrock_converse.calling.cache import limit_cache_points, write_cache_point
+from sekisho.dialects.bedrock_converse.calling.extras import review_extras
+from sekisho.dialects.bedrock_converse.calling.sampling import write_inference
+from sekisho.dialects.bedrock_converse.calling.tools import (
+    AnswerFormat,
+    choose_tool,
+    offered_tools,
+    plan_answer_format,
+    write_tools,
+)
+from sekisho.dialects.bedrock_converse.forms import Json
+from sekisho.dialects.common.bedrock_metadata import write_metadata
+from sekisho.dialects.common.names import ToolNames
+from sekisho.dialects.common.omissions import Omissions
+from sekisho.dialects.common.reasoning import ReasoningPlan, plan_reasoning
+from sekisho.dialects.common.sampling import read_output_limit
+from sekisho.dialects.common.schemas import JSON_TOOL
+from sekisho.dialects.common.turns import arrange_turns, is_blank
+
+# Tiers by which a client asks for nothing but the usual.
+_USUAL_TIERS = (None, "auto", "default", "standard", "standard_only")
+_TIERS = ("flex", "priority")
+
+_encode = msgspec.json.Encoder().encode
+
+
+def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -> WireRequest:
+    """Write a conversation for a model. `chat` is not changed.
+
+    Raises:
+        Unsupported: The model cannot carry something whose absence would change the meaning.
+    """
+    notes = Omissions(drop_params=options.drop_params)
+    tools = offered_tools(chat, facts, notes)
+    names = ToolNames(tool.name for tool in tools)
+    arranged = arrange_turns(chat, facts, notes, with_tools=bool(tools))
+    plan = plan_reasoning(chat.reasoning, read_output_limit(chat, facts, notes), facts, arranged, notes)
+    answer_format = plan_answer_format(chat.response_format, facts, notes, with_tools=bool(tools), thinking=plan.claude)
+    inference, additional = write_inference(chat, facts, plan, notes)
+    additional |= plan.fields
+
+    writer = BlockWriter(facts, names, notes)
+    tool_blocks = write_tools(tools, names, facts, notes)
+    tool_choice: Json = {}
+    if tools:
+        tool_choice, for_claude = choose_tool(chat, names, facts, notes, thinking=plan.claude)
+        additional |= for_claude
+    elif answer_format.tool is not None:
+        tool_blocks, tool_choice = [answer_format.tool], {"tool": {"name": JSON_TOOL}}
+    system = _write_system(chat, facts, notes)
+    turns = [writer.write_turn(turn) for turn in arranged]
+    limit_cache_points([system, tool_blocks, *(turn.content for turn in reversed(turns))], notes)
+
+    body = _without_empty(
+        messages=turns,
+        system=system,
+        inferenceConfig=inference,
+        toolConfig=_without_empty(tools=tool_blocks, toolChoice=tool_choice),
+        outputConfig=_write_output(plan, answer_format),
+        additionalModelRequestFields=additional | review_extras(chat.extras, notes),
+        additionalModelResponseFieldPaths=["/stop_sequence"] if facts.family == "claude" else [],
+        requestMetadata=write_metadata(options.metadata),
+        serviceTier=_write_tier(chat.service_tier, notes),
+    )
+    return WireRequest(
+        body=_encode(body),
+        tool_names=names.changed,
+        json_tool=JSON_TOOL if answer_format.tool is not None else None,
+        dropped=notes.fields,
+    )
+
+
+def _without_empty(**members: Json | list[Json] | list[Turn] | list[str] | dict[str, str]) -> Json:
+    """An object of the members that hold anything: Converse refuses most empty ones."""
+    return {name: value for name, value in members.items() if value}
+
+
+def _write_system(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> list[Json]:
+    blocks: list[Json] = []
+    if facts.system:  # otherwise `arrange_turns` has put it into the first turn
+        for text in chat.system:
+            if not is_blank(text):
+                blocks.append({"text": text.text})
+                blocks += write_cache_point(text.cache, "system", facts, notes)
+    return blocks
+
+
+def _write_output(plan: ReasoningPlan, answer_format: AnswerFormat) -> Json:
+    output: Json = {}
+    if answer_format.text_format is not None:
+        output["textFormat"] = answer_format.text_format
+    if plan.effort is not None:
+        output["effort"] = plan.effort
+    return output
+
+
+def _write_tier(tier: str | None, notes: Omissions) -> Json:
+    if tier in _TIERS:
+        return {"type": tier}
+    if tier not in _USUAL_TIERS:
+        notes.drop("service_tier")
+    return {}

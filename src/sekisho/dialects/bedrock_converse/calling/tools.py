@@ -1,0 +1,126 @@
+"""Tools, whether they must be used, and the tool that stands in for a JSON answer."""
+
+from msgspec import Raw, Struct
+
+from sekisho.core.chat import ChatRequest, ResponseFormat, Tool, ToolChoice
+from sekisho.core.model import ModelFacts
+from sekisho.dialects.bedrock_converse.calling.cache import write_cache_point
+from sekisho.dialects.bedrock_converse.forms import Json
+from sekisho.dialects.common.names import ToolNames
+from sekisho.dialects.common.omissions import Omissions
+from sekisho.dialects.common.schemas import (
+    JSON_TOOL,
+    JSON_TOOL_DESCRIPTION,
+    can_force_json_tool,
+    complete_schema,
+)
+
+
+class AnswerFormat(Struct, frozen=True):
+    """How a JSON answer is had: by the model's own means, or by a tool it must call; neither when none is wanted."""
+
+    text_format: Json | None = None
+    tool: Json | None = None
+
+
+def offered_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> list[Tool]:
+    """The tools that the request will carry, each name once.
+
+    Raises:
+        Unsupported: The model takes no tools.
+    """
+    if not chat.tools or (chat.tool_choice is not None and chat.tool_choice.kind == "none"):
+        return []
+    if not facts.tools:
+        notes.refuse("tools", "The model takes no tools.")
+        return []
+    by_name: dict[str, Tool] = {}
+    for tool in chat.tools:
+        if by_name.setdefault(tool.name, tool) is not tool:
+            notes.drop("tools")
+    return list(by_name.values())
+
+
+def write_tools(tools: list[Tool], names: ToolNames, facts: ModelFacts, notes: Omissions) -> list[Json]:
+    """The list of tools, cache points among them. Raises Unsupported for a schema that is no object."""
+    blocks: list[Json] = []
+    for tool in tools:
+        spec: Json = {"name": names.to_wire(tool.name), "inputSchema": {"json": complete_schema(tool.schema, notes)}}
+        if tool.description and not tool.description.isspace():
+            spec["description"] = tool.description
+        if tool.strict:
+            if facts.json_schema:
+                spec["strict"] = True
+            else:
+                notes.drop("strict")
+        blocks.append({"toolSpec": spec})
+        blocks += write_cache_point(tool.cache, "tools", facts, notes)
+    return blocks
+
+
+def choose_tool(
+    chat: ChatRequest, names: ToolNames, facts: ModelFacts, notes: Omissions, *, thinking: bool
+) -> tuple[Json, Json]:
+    """Whether a tool must be used: `toolChoice`, and additional fields for Claude; either may be empty.
+
+    Raises:
+        Unsupported: A tool must be used and the model cannot be made to.
+    """
+    choice = chat.tool_choice or ToolChoice("auto")
+    if choice.kind == "tool" and choice.name not in [tool.name for tool in chat.tools]:
+        notes.refuse("tool_choice", "The tool that must be used is not among the tools.")
+        choice = ToolChoice("auto")
+    if choice.kind != "auto":
+        if thinking:
+            # Claude answers 400: while it thinks, it must be free to choose.
+            notes.drop("tool_choice")
+            choice = ToolChoice("auto")
+        elif not facts.tool_choice:
+            notes.refuse("tool_choice", "The model cannot be made to use a tool.")
+            choice = ToolChoice("auto")
+    if chat.parallel_tool_calls is False:
+        if facts.family == "claude":
+            return {}, {"tool_choice": _forbid_parallel(choice, names)}
+        notes.drop("parallel_tool_calls")
+    if chat.tool_choice is None or not facts.tool_choice:
+        return {}, {}
+    return {choice.kind: _name_choice(choice, names)}, {}
+
+
+def _forbid_parallel(choice: ToolChoice, names: ToolNames) -> Json:
+    """Claude's own form of the choice, which stands in place of Converse's and can say more."""
+    return {"type": choice.kind, "disable_parallel_tool_use": True} | _name_choice(choice, names)
+
+
+def _name_choice(choice: ToolChoice, names: ToolNames) -> Json:
+    return {"name": names.to_wire(choice.name)} if choice.kind == "tool" and choice.name is not None else {}
+
+
+def plan_answer_format(
+    wanted: ResponseFormat | None, facts: ModelFacts, notes: Omissions, *, with_tools: bool, thinking: bool
+) -> AnswerFormat:
+    """Decide how a JSON answer is had.
+
+    Raises:
+        Unsupported: Only a stand-in tool could give it, and the model cannot be made to use that one.
+    """
+    if wanted is None:
+        return AnswerFormat()
+    if wanted.schema is not None and bytes(wanted.schema).strip() and facts.json_schema:
+        return AnswerFormat(text_format=_write_text_format(wanted, wanted.schema))
+    if not can_force_json_tool(facts, notes, with_tools=with_tools, thinking=thinking):
+        return AnswerFormat()
+    description = wanted.description if wanted.description and not wanted.description.isspace() else None
+    spec: Json = {
+        "name": JSON_TOOL,
+        "description": description or JSON_TOOL_DESCRIPTION,
+        "inputSchema": {"json": complete_schema(wanted.schema or Raw(), notes, field="response_format")},
+    }
+    return AnswerFormat(tool={"toolSpec": spec})
+
+
+def _write_text_format(wanted: ResponseFormat, schema: Raw) -> Json:
+    definition: Json = {"schema": bytes(schema).decode(), "name": wanted.name}
+    if wanted.description:
+        definition["description"] = wanted.description
+    return {"type": "json_schema", "structure": {"jsonSchema": definition}}

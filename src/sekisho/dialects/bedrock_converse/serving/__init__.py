@@ -1,0 +1,1 @@
+"""Converse from the server's side: its requests read, its answers and streams written."""

@@ -1,0 +1,125 @@
+"""The envelope of a Converse or CountTokens request: what concerns the gateway, without reading the conversation."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from sekisho.core.chat import ClientCall, Opening
+from sekisho.core.errors import InvalidRequest
+from sekisho.core.wire import Inbound
+from sekisho.dialects.bedrock_converse.serving.chat import read_chat, read_counted_chat
+from sekisho.dialects.common.fields import read_integer
+from sekisho.dialects.common.wishes import WishFields, read_wishes
+
+_SESSION_KEYS = ("session_id", "sessionId", "conversation_id", "conversationId", "task_id", "taskId", "trace_id")
+_END_USER_KEYS = ("user_id", "userId", "end_user", "user")
+_TAG_KEY = "tags"
+
+_T = TypeVar("_T")
+
+
+class _Inference(Struct, rename="camel"):
+    max_tokens: object = None
+
+
+class _Conversation(Struct, rename="camel"):
+    system: Raw = Raw()
+    messages: list[Raw] | None = None
+
+
+class _Envelope(_Conversation, rename="camel"):
+    inference_config: _Inference | None = None
+    request_metadata: dict[str, str] | None = None
+
+
+class _Question(Struct):
+    converse: _Conversation | None = None
+
+
+class _Count(Struct):
+    input: _Question | None = None
+
+
+class _Turn(Struct):
+    role: str
+    content: list["_Block"]
+
+
+class _Block(Struct):
+    text: str | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope)
+_decode_count = msgspec.json.Decoder(_Count)
+_decode_wishes = msgspec.json.Decoder(WishFields)
+_decode_turn = msgspec.json.Decoder(_Turn).decode
+_decode_system = msgspec.json.Decoder(list[_Block] | None).decode
+
+
+def read_call(inbound: Inbound, family: str) -> ClientCall:
+    """Read what concerns the gateway. Raises InvalidRequest naming the field."""
+    body = inbound.body
+    wishes = read_wishes(_decode(_decode_wishes, body))
+    call = ClientCall(
+        model=inbound.model,
+        body=body,
+        family=family,
+        path=inbound.endpoint.path,
+        read=partial(read_chat, body),
+        stream=bool(inbound.endpoint.stream),
+        **wishes,
+    )
+    if inbound.endpoint.operation == "count_tokens":
+        call.read = partial(read_counted_chat, body)
+        question = _decode(_decode_count, body).input
+        call.opening = _read_opening((question and question.converse) or _Conversation())
+        return call
+    envelope = _decode(_decode_envelope, body)
+    call.opening = _read_opening(envelope)
+    if envelope.inference_config is not None and envelope.inference_config.max_tokens is not None:
+        limit = envelope.inference_config.max_tokens
+        call.max_output_tokens = read_integer(limit, "inferenceConfig.maxTokens", minimum=1)
+    _attribute(call, envelope.request_metadata or {})
+    return call
+
+
+def _attribute(call: ClientCall, pairs: Mapping[str, str]) -> None:
+    """What the request's metadata say of whom and what the call is for. LiteLLM's own fields go before."""
+    call.session_id = call.session_id or _first(pairs, _SESSION_KEYS)
+    call.end_user = _first(pairs, _END_USER_KEYS)
+    tags = [tag.strip() for tag in pairs.get(_TAG_KEY, "").split(",")]
+    call.tags = list(dict.fromkeys([*call.tags, *filter(None, tags)]))
+    call.metadata = dict(pairs) | call.metadata
+
+
+def _first(pairs: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    return next((pairs[name] for name in names if pairs.get(name)), None)
+
+
+def _read_opening(conversation: _Conversation) -> Opening:
+    """How the conversation begins. It is only for attribution, so that what cannot be read here tells nothing."""
+    try:
+        system = _decode_system(conversation.system) if bytes(conversation.system) else None
+        turns = map(_decode_turn, conversation.messages or ())
+        first = next((turn.content for turn in turns if turn.role == "user"), [])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Opening()
+    return Opening(_join(system or []), _join(first))
+
+
+def _join(blocks: list[_Block]) -> str:
+    return "\n".join(block.text for block in blocks if block.text)
+
+
+def _decode(decoder: "msgspec.json.Decoder[_T]", body: bytes) -> _T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `$")
+        param = place.strip(".`") or "request_body"
+        raise InvalidRequest(f"`{param}` is not what Converse takes: {reason}.", param=param) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"The request body cannot be read as JSON: {error}.", param="request_body") from error

@@ -1,0 +1,65 @@
+"""Tool names and ids that an upstream accepts, for those of clients that it does not."""
+
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]+")
+_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+CONVERSE_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
+"""What Bedrock's Converse takes as the id of a tool call, by its service model."""
+_READABLE_LENGTH = 50
+
+
+class ToolNames:
+    """Tool names as they go over the wire: the client's own where allowed, else a stable alias.
+
+    An alias depends only on the name, so that a conversation's prefix stays the same from call to call and its prompt
+    cache holds. Letters, digits, `_` and `-` are allowed everywhere; `longest` is how many of them.
+    """
+
+    def __init__(self, names: Iterable[str], longest: int = 64) -> None:
+        self._longest = longest
+        self._wire = {name: name for name in names if self._is_allowed(name)}
+        self._taken = set(self._wire)
+
+    def to_wire(self, name: str) -> str:
+        """The name to send for a client's name."""
+        known = self._wire.get(name)
+        if known is None:
+            known = name if self._is_allowed(name) and name not in self._taken else self._make_alias(name)
+            self._wire[name] = known
+            self._taken.add(known)
+        return known
+
+    @property
+    def changed(self) -> dict[str, str]:
+        """The client's name of every tool whose name was changed, by its changed name."""
+        return {wire: name for name, wire in self._wire.items() if wire != name}
+
+    def _is_allowed(self, name: str) -> bool:
+        return len(name) <= self._longest and _NAME.fullmatch(name) is not None
+
+    def _make_alias(self, name: str) -> str:
+        readable = _NOT_IN_NAME.sub("_", name)[:_READABLE_LENGTH]
+        digest = sha256(name.encode()).hexdigest()
+        # A client may have given another tool the very name that this alias would get: then the digest moves on.
+        aliases = (f"{readable}_{digest[at : at + 12]}" for at in range(len(digest)))
+        return next(alias for alias in aliases if alias not in self._taken)
+
+
+class CallIds:
+    """Ids of tool calls as they go over the wire: allowed (`pattern`), and unique in the conversation."""
+
+    def __init__(self, pattern: re.Pattern[str] = CONVERSE_ID) -> None:
+        self._pattern = pattern
+        self._given: dict[str, int] = {}
+
+    def assign(self, call_id: str) -> str:
+        """The id to send for the next call that the client knows as `call_id`."""
+        times = self._given.get(call_id, 0)
+        self._given[call_id] = times + 1
+        if times == 0 and self._pattern.fullmatch(call_id):
+            return call_id
+        # 40 characters in all, which is the most that OpenAI takes.
+        return "call_" + sha256(f"{times}:{call_id}".encode()).hexdigest()[:35]

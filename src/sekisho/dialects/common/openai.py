@@ -1,0 +1,151 @@
+"""What OpenAI's formats have in common: the error object, and usage as most of them tell it."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from sekisho.core.errors import SekishoError
+from sekisho.core.events import UsageReport
+from sekisho.core.money import dollars_from_nano
+from sekisho.core.usage import Usage
+from sekisho.core.wire import HeaderPairs, Piece, WireFault
+from sekisho.dialects.common.sse import SseDecoder, SseEvent, encode_event
+
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+"""More than any model counts; it keeps a lying upstream's figures in the range of the ledger's integers."""
+
+STREAM_TYPE = b"text/event-stream; charset=utf-8"
+DONE = b"[DONE]"
+"""The data of the last event of a stream."""
+
+
+class ErrorObject(Struct):
+    """An error as an upstream tells it. `code` is a number at some servers."""
+
+    message: str | None = None
+    type: str | None = None
+    code: str | int | None = None
+
+
+class _PromptDetails(Struct):
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+
+
+class _CompletionDetails(Struct):
+    reasoning_tokens: Count | None = None
+
+
+class TokenUsage(Struct):
+    """Usage as an upstream tells it. `prompt_tokens` contains the cached; other gateways add Anthropic's counts."""
+
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    total_tokens: Count | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    cache_creation_input_tokens: Count | None = None
+    prompt_cache_hit_tokens: Count | None = None
+
+
+class _Chunk(Struct):
+    choices: list[Raw] | None = None
+
+
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+
+
+class EventReader:
+    """Cuts a stream into events, however the bytes arrive, and tells a stream from what is none."""
+
+    def __init__(self) -> None:
+        self._events = SseDecoder()
+        self._begun = False
+
+    def feed(self, data: bytes) -> list[SseEvent]:
+        """The events that `data` completes.
+
+        Raises:
+            WireFault: `corrupt` when a JSON document or a web page comes in place of a stream.
+        """
+        if not self._begun and (start := data.lstrip()):
+            self._begun = True
+            if start[:1] in (b"{", b"[", b"<"):
+                raise WireFault("corrupt", "the answer is not a stream of server-sent events")
+        return self._events.feed(data)
+
+
+def relay_event(piece: Piece, *, include_usage: bool) -> bytes:
+    """An event of an upstream of the same format, as it came.
+
+    None for a chunk of nothing but usage that the gateway has asked for and the client has not. Some servers tell the
+    usage with the last chunk of the answer whoever asks: that chunk stays as it is.
+    """
+    usage_told = any(isinstance(event, UsageReport) for event in piece.events)
+    if usage_told and not include_usage and not _decode_chunk(piece.data).choices:
+        return b""
+    return encode_event(piece.data, piece.name)
+
+
+def write_error(error: SekishoError) -> bytes:
+    """The JSON body of an error response; its `code` is always a string."""
+    return msgspec.json.encode(
+        {
+            "error": {
+                "message": error.message,
+                "type": error.kind,
+                "param": error.param,
+                "code": error.code or str(error.status),
+            }
+        }
+    )
+
+
+def write_headers(call_id: str) -> HeaderPairs:
+    """The request's id, under OpenAI's name for it."""
+    return ((b"x-request-id", call_id.encode()),)
+
+
+def build_usage(usage: Usage, cost: int | None) -> dict[str, object]:
+    """The usage object. `prompt_tokens` contains the cached tokens; `cost` is absent when there is no price."""
+    fields: dict[str, object] = {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.total,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "cache_read_input_tokens": usage.cache_read,
+        "cache_creation_input_tokens": usage.cache_write,
+    }
+    if cost is not None:
+        fields["cost"] = dollars_from_nano(cost)
+    return fields
+
+
+def read_usage(told: TokenUsage | None) -> Usage | None:
+    """Usage by kind; None where nothing was counted, so that the gateway estimates it."""
+    if told is None or (told.prompt_tokens is None and told.completion_tokens is None):
+        return None
+    prompt, details = told.prompt_tokens or 0, told.prompt_tokens_details or _PromptDetails()
+    read = min(details.cached_tokens or told.prompt_cache_hit_tokens or 0, prompt)
+    written = min(details.cache_write_tokens or told.cache_creation_input_tokens or 0, prompt - read)
+    output = told.completion_tokens
+    if output is None:
+        output = max((told.total_tokens or 0) - prompt, 0)
+    reasoning = (told.completion_tokens_details or _CompletionDetails()).reasoning_tokens or 0
+    return Usage(
+        input=prompt - read - written,
+        output=output,
+        cache_read=read,
+        cache_write_5m=written,
+        reasoning=min(reasoning, output),
+    )
+
+
+def read_fault(error: ErrorObject | str) -> WireFault:
+    """What an error inside an answer means: its code is the upstream's code, or else its type."""
+    if isinstance(error, str):
+        return WireFault("error", error)
+    code = error.code if error.code not in (None, "") else error.type
+    return WireFault(str(code or "error"), error.message or "the upstream gave no reason")

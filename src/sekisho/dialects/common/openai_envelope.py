@@ -1,0 +1,86 @@
+"""What the bodies of OpenAI's formats have in common around the question: read for us, edited for upstreams."""
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from sekisho.core.chat import ClientCall
+from sekisho.core.wire import WriteOptions
+from sekisho.dialects.common.fields import decode_body, read_flag, read_object
+from sekisho.dialects.common.members import read_members, write_members
+from sekisho.dialects.common.wishes import WishFields, is_gateway_field, read_optional
+
+
+class EnvelopeFields(WishFields):
+    """The members of a body that all of them have; dialects add their own."""
+
+    model: object = None
+    stream: object = None
+    stream_options: object = None
+    user: object = None
+    extra_body: object = None
+
+
+_Envelope = TypeVar("_Envelope", bound=EnvelopeFields)
+
+
+def read_envelope(body: bytes, kind: type[_Envelope], *, loose: str = "") -> tuple[_Envelope, bytes]:
+    """The envelope of a request and its body, in which fields wrapped in `extra_body` stand beside the others.
+
+    Those that stood there already win. `loose` names a member whose type `kind` states and the client may get wrong:
+    it is left out then, for the reader of the whole body to say what is wrong with it.
+
+    Raises:
+        InvalidRequest: The body is no JSON object.
+    """
+    envelope = _decode(body, kind, loose)
+    if envelope.extra_body is None:
+        return envelope, body
+    read_object(envelope.extra_body, "extra_body")
+    members = read_members(body)
+    wrapped = read_members(bytes(members.pop("extra_body")))
+    wrapped.pop("extra_body", None)
+    body = write_members(wrapped | members)
+    return _decode(body, kind, loose), body
+
+
+def _decode(body: bytes, kind: type[_Envelope], loose: str) -> _Envelope:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        fields = decode_body(body)
+    fields.pop(loose, None)
+    return msgspec.convert(fields, kind)
+
+
+def read_include_usage(envelope: EnvelopeFields) -> bool:
+    """Whether a stream is to end with a usage chunk."""
+    options = read_optional(envelope.stream_options, "stream_options", read_object) or {}
+    return read_optional(options.get("include_usage"), "stream_options.include_usage", read_flag) or False
+
+
+def edit_members(call: ClientCall, options: WriteOptions) -> dict[str, Raw | object]:
+    """The members of a call's body as they are passed on: each with its own bytes unless it must be edited.
+
+    The model is the upstream's, what concerns the gateway alone is gone, and of streams the usage is asked. `metadata`
+    go only with an answer that OpenAI is to store, since it refuses them otherwise.
+    """
+    members: dict[str, Raw | object] = dict(read_members(call.body))
+    for name in [name for name in members if is_gateway_field(name)]:
+        del members[name]
+    if not _is_true(members.get("store")):
+        members.pop("metadata", None)
+    members["model"] = options.model
+    if call.stream and not call.include_usage:
+        members["stream_options"] = _ask_for_usage(members.get("stream_options"))
+    return members
+
+
+def _is_true(value: Raw | object) -> bool:
+    return isinstance(value, Raw) and bytes(value) == b"true"
+
+
+def _ask_for_usage(options: Raw | object) -> dict[str, object]:
+    known = msgspec.json.decode(options, type=dict[str, Raw] | None) if isinstance(options, Raw) else None
+    return {**(known or {}), "include_usage": True}

@@ -1,0 +1,63 @@
+"""Server-sent events: the envelope of streams in OpenAI's and Anthropic's formats (WHATWG HTML, section 9.2)."""
+
+from msgspec import Struct
+
+from sekisho.core.wire import WireFault
+
+_MOST_BYTES = 16 * 1024 * 1024
+
+
+class SseEvent(Struct, frozen=True):
+    """One event: its `event:` name, None without one, and its data."""
+
+    name: str | None
+    data: bytes
+
+
+class SseDecoder:
+    """Cuts a byte stream into events, however the bytes arrive. Comments, `id:` and `retry:` are passed over.
+
+    Lines may end in LF or CRLF. (A lone CR, which the standard allows too, is sent by nobody.)
+    """
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._name: str | None = None
+        self._data: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[SseEvent]:
+        """The events that `data` completes. Raises WireFault for an event that never ends."""
+        lines = (self._buffer + data).split(b"\n") if self._buffer else data.split(b"\n")
+        self._buffer = lines.pop()
+        if len(self._buffer) > _MOST_BYTES:
+            raise WireFault("corrupt", "an event is too long")
+        events: list[SseEvent] = []
+        for line in lines:
+            if line.endswith(b"\r"):
+                line = line[:-1]
+            if not line:
+                if self._data:
+                    events.append(SseEvent(self._name, b"\n".join(self._data)))
+                self._name, self._data = None, []
+            else:
+                self._take_line(line)
+        return events
+
+    def _take_line(self, line: bytes) -> None:
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            self._data.append(value)
+        elif field == b"event":
+            self._name = value.decode("utf-8", "replace")
+
+
+def encode_event(data: bytes, name: str | None = None) -> bytes:
+    """One event; `data` must not contain a line break, which JSON without indentation does not."""
+    if name is None:
+        return b"data: " + data + b"\n\n"
+    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+
+
+KEEP_ALIVE = b": keep-alive\n\n"
+"""A comment: every client passes it over."""

@@ -1,0 +1,137 @@
+"""The fields with which LiteLLM's clients tell a gateway, not a model, what they want.
+
+They may stand in a body of any format that has no field of that name itself. None of them reaches an upstream: OpenAI
+answers 400 to them, and what they say about addresses and keys of upstreams is for the gateway's configuration to say.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypedDict, TypeVar
+
+from msgspec import Struct
+
+from sekisho.core.errors import Unsupported
+from sekisho.dialects.common.fields import (
+    read_array,
+    read_flag,
+    read_integer,
+    read_name,
+    read_names,
+    read_number,
+    read_object,
+    read_text,
+    refuse_deep_nesting,
+    wrong_type,
+)
+
+_Read = TypeVar("_Read")
+_LONGEST_TIMEOUT_S: Final = 86_400.0
+
+# LiteLLM's `all_litellm_params`, and what is read below.
+# fmt: off
+_GATEWAY_FIELDS: Final = frozenset({
+    "additional_drop_params", "allowed_openai_params", "api_base", "api_key", "api_version", "base_url", "cache",
+    "caching", "caching_groups", "cache_key", "context_window_fallback_dict", "cooldown_time", "custom_llm_provider",
+    "disable_fallbacks", "drop_params", "extra_body", "extra_headers", "extra_query", "fallbacks", "fastest_response",
+    "force_timeout", "headers", "max_retries", "merge_reasoning_content_in_choices", "mock_response", "mock_timeout",
+    "mock_tool_calls", "model_config", "model_info", "model_list", "no-log", "num_retries", "preset_cache_key",
+    "priority", "proxy_server_request", "request_timeout", "retry_policy", "retry_strategy", "secret_fields",
+    "stream_timeout", "tags", "timeout", "ttl", "use_client", "verbose",
+})
+# fmt: on
+
+
+class WishFields(Struct):
+    """The fields that are read of a body: the base of the structs into which dialects decode their envelopes.
+
+    Their values are checked by `read_wishes`, whose errors name the field.
+    """
+
+    metadata: object = None
+    tags: object = None
+    fallbacks: object = None
+    num_retries: object = None
+    timeout: object = None
+    drop_params: object = None
+    litellm_session_id: object = None
+    litellm_trace_id: object = None
+
+
+class Wishes(TypedDict):
+    """What they say, by the names that `ClientCall` has for it."""
+
+    session_id: str | None
+    tags: list[str]
+    metadata: dict[str, object]
+    fallbacks: list[str] | None
+    num_retries: int | None
+    timeout: float | None
+    drop_params: bool | None
+
+
+def is_gateway_field(name: str) -> bool:
+    """Whether a field of a body is meant for a gateway only. `metadata` is not among them: some formats have it."""
+    return name in _GATEWAY_FIELDS or name.startswith("litellm_")
+
+
+def read_optional(value: object, path: str, reader: Callable[[object, str], _Read]) -> _Read | None:
+    """A field that may be absent or null, read by `reader` otherwise."""
+    return None if value is None else reader(value, path)
+
+
+def read_wishes(fields: WishFields) -> Wishes:
+    """Checks the fields and reads them. Raises InvalidRequest naming the field."""
+    metadata = read_optional(fields.metadata, "metadata", read_object) or {}
+    refuse_deep_nesting(metadata, "metadata")
+    return Wishes(
+        session_id=_read_session_id(fields, metadata),
+        tags=_read_tags(fields.tags, metadata),
+        metadata=metadata,
+        fallbacks=read_optional(fields.fallbacks, "fallbacks", _read_fallbacks),
+        num_retries=read_optional(fields.num_retries, "num_retries", _read_count),
+        timeout=read_optional(fields.timeout, "timeout", _read_timeout),
+        drop_params=read_optional(fields.drop_params, "drop_params", read_flag),
+    )
+
+
+def _read_count(value: object, path: str) -> int:
+    return read_integer(value, path, minimum=0)
+
+
+def _read_timeout(value: object, path: str) -> float:
+    return read_number(value, path, minimum=0.001, maximum=_LONGEST_TIMEOUT_S)
+
+
+def _read_session_id(fields: WishFields, metadata: dict[str, object]) -> str | None:
+    """The session: LiteLLM's own fields first, then what the metadata say. Metadata of other types are not ours."""
+    own = {"litellm_session_id": fields.litellm_session_id, "litellm_trace_id": fields.litellm_trace_id}
+    for name, value in own.items():
+        if session := read_optional(value, name, read_text):
+            return session
+    for name in ("session_id", "trace_id"):
+        value = metadata.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def _read_tags(value: object, metadata: dict[str, object]) -> list[str]:
+    """`tags` and `metadata.tags`, each once, in order."""
+    tags = read_optional(value, "tags", read_names) or []
+    inner = metadata.get("tags")
+    if isinstance(inner, list):
+        tags = tags + read_names(inner, "metadata.tags")
+    return list(dict.fromkeys(tags))
+
+
+def _read_fallbacks(value: object, path: str) -> list[str]:
+    return [_read_fallback(item, f"{path}[{index}]") for index, item in enumerate(read_array(value, path))]
+
+
+def _read_fallback(value: object, path: str) -> str:
+    if isinstance(value, str):
+        return read_name(value, path)
+    if not isinstance(value, dict):
+        raise wrong_type(value, path, "a model name or an object with `model`")
+    if value.keys() - {"model"}:
+        raise Unsupported(f"`{path}`: a fallback may only name another `model`.", param=path)
+    return read_name(value.get("model"), f"{path}.model")

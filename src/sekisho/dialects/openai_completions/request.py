@@ -1,0 +1,153 @@
+"""Reads a Completions request: its envelope, and its prompt as a conversation for chat models."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from sekisho.core.chat import ChatRequest, ClientCall
+from sekisho.core.errors import InvalidRequest, Unsupported
+from sekisho.core.wire import Inbound
+from sekisho.dialects.common.fields import (
+    decode_body,
+    read_flag,
+    read_integer,
+    read_name,
+    read_names,
+    read_number,
+    read_object,
+    read_text,
+    refuse_deep_nesting,
+    wrong_type,
+)
+from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_envelope, read_include_usage
+from sekisho.dialects.common.wishes import is_gateway_field, read_optional, read_wishes
+from sekisho.dialects.openai_completions.infill import write_conversation
+
+FAMILY = "openai_completions"
+_DEFAULT_MAX_TOKENS: Final = 16
+# fmt: off
+_READ_FIELDS: Final = frozenset({
+    "model", "prompt", "suffix", "echo", "max_tokens", "temperature", "top_p", "top_k", "stop", "stream",
+    "stream_options", "user", "metadata", "best_of",
+})
+# fmt: on
+# Fields without a neutral form: how to check them, and the value that asks for nothing.
+_EXTRAS: Final[dict[str, tuple[Callable[[object, str], object], object]]] = {
+    "n": (lambda value, path: read_integer(value, path, minimum=1), 1),
+    "seed": (read_integer, None),
+    "logprobs": (lambda value, path: read_integer(value, path, minimum=0), None),
+    "logit_bias": (read_object, {}),
+    "presence_penalty": (lambda value, path: read_number(value, path, minimum=-2, maximum=2), 0),
+    "frequency_penalty": (lambda value, path: read_number(value, path, minimum=-2, maximum=2), 0),
+}
+
+
+class _Envelope(EnvelopeFields):
+    max_tokens: object = None
+
+
+class _Echo(EnvelopeFields):
+    prompt: object = None
+    echo: object = None
+
+
+def read_call(inbound: Inbound) -> ClientCall:
+    """Reads the envelope of a request. Raises InvalidRequest naming the field."""
+    envelope, body = read_envelope(inbound.body, _Envelope)
+    return ClientCall(
+        model=inbound.model or read_optional(envelope.model, "model", read_text) or None,
+        body=body,
+        family=FAMILY,
+        path=inbound.endpoint.path,
+        read=partial(read_chat, body),
+        max_output_tokens=_read_limit(envelope.max_tokens),
+        stream=read_optional(envelope.stream, "stream", read_flag) or False,
+        include_usage=read_include_usage(envelope),
+        end_user=read_optional(envelope.user, "user", read_text) or None,
+        **read_wishes(envelope),
+    )
+
+
+def read_chat(body: bytes) -> ChatRequest:
+    """Reads a whole body as a conversation.
+
+    Raises:
+        InvalidRequest: A field is missing or of the wrong type.
+        Unsupported: There are several prompts, or one in tokens, or the best of several answers is wanted: all this
+            only upstreams that speak the same format can do.
+    """
+    fields = decode_body(body)
+    suffix = read_optional(fields.get("suffix"), "suffix", read_text)
+    best_of = read_optional(fields.get("best_of"), "best_of", _read_count)
+    read_optional(fields.get("echo"), "echo", read_flag)
+    if best_of is not None and best_of > 1:
+        raise Unsupported("`best_of`: the model gives one answer; leave it out.", param="best_of")
+    system, messages = write_conversation(_read_prompt(fields.get("prompt")), suffix)
+    return ChatRequest(
+        system=system,
+        messages=messages,
+        max_output_tokens=_read_limit(fields.get("max_tokens")),
+        temperature=read_optional(fields.get("temperature"), "temperature", _read_temperature),
+        top_p=read_optional(fields.get("top_p"), "top_p", _read_share),
+        top_k=read_optional(fields.get("top_k"), "top_k", _read_count),
+        stop=read_optional(fields.get("stop"), "stop", _read_stop) or [],
+        extras=_read_extras(fields),
+    )
+
+
+def read_echo(body: bytes) -> str:
+    """The prompt if the answer is to begin with it, else nothing; for bodies whose conversation was read before."""
+    envelope, _ = read_envelope(body, _Echo)
+    return _read_prompt(envelope.prompt) if envelope.echo is True else ""
+
+
+def _read_prompt(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        raise wrong_type(value, "prompt", "a string")
+    if not value:
+        raise InvalidRequest("`prompt` is empty: send a text.", param="prompt")
+    if any(not isinstance(item, str) for item in value):
+        raise Unsupported("`prompt`: the model takes texts, not tokens.", param="prompt")
+    if len(value) > 1:
+        raise Unsupported("`prompt`: the model takes one text per request.", param="prompt")
+    return read_text(value[0], "prompt[0]")
+
+
+def _read_limit(value: object) -> int:
+    """The most tokens to answer with: few by default, as OpenAI has it."""
+    limit = read_optional(value, "max_tokens", lambda given, path: read_integer(given, path, minimum=1))
+    return _DEFAULT_MAX_TOKENS if limit is None else limit
+
+
+def _read_count(value: object, path: str) -> int:
+    return read_integer(value, path, minimum=0)
+
+
+def _read_temperature(value: object, path: str) -> float:
+    return read_number(value, path, minimum=0, maximum=2)
+
+
+def _read_share(value: object, path: str) -> float:
+    return read_number(value, path, minimum=0, maximum=1)
+
+
+def _read_stop(value: object, path: str) -> list[str]:
+    if isinstance(value, str):
+        return [read_name(value, path)]
+    if isinstance(value, list):
+        return read_names(value, path)
+    raise wrong_type(value, path, "a string or an array of strings")
+
+
+def _read_extras(fields: dict[str, object]) -> dict[str, object]:
+    extras: dict[str, object] = {}
+    for name, value in fields.items():
+        if value is None or name in _READ_FIELDS or is_gateway_field(name):
+            continue
+        check, neutral = _EXTRAS.get(name, (None, None))
+        if check is None or check(value, name) != neutral:
+            extras[name] = value
+    refuse_deep_nesting(extras, "request_body")
+    return extras

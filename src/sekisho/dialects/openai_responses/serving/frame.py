@@ -1,0 +1,110 @@
+"""What all events and items of one answer share: ids, what is repeated of the request, how tools are known."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from sekisho.core.chat import ClientCall
+from sekisho.core.errors import InvalidRequest
+from sekisho.core.wire import AnswerHead
+from sekisho.dialects.common.members import read_members
+from sekisho.dialects.openai_responses.names import ADDED_TOOLS, Json
+from sekisho.dialects.openai_responses.serving.directory import ToolDirectory, read_directory
+from sekisho.dialects.openai_responses.serving.envelope import is_compacting
+
+# Fields that an answer repeats from the request, and what they are where the request has none.
+_REPEATED: Final = {
+    "instructions": Raw(b"null"),
+    "max_output_tokens": Raw(b"null"),
+    "max_tool_calls": Raw(b"null"),
+    "parallel_tool_calls": Raw(b"true"),
+    "prompt_cache_key": Raw(b"null"),
+    "reasoning": Raw(b'{"effort":null,"summary":null}'),
+    "safety_identifier": Raw(b"null"),
+    "temperature": Raw(b"null"),
+    "text": Raw(b'{"format":{"type":"text"}}'),
+    "tool_choice": Raw(b'"auto"'),
+    "tools": Raw(b"[]"),
+    "top_p": Raw(b"null"),
+    "truncation": Raw(b'"disabled"'),
+    "user": Raw(b"null"),
+}
+
+
+class Frame(Struct, frozen=True):
+    """What all events and items of one answer share.
+
+    number: the call's id without dashes, from which the ids of the answer and of its items are made.
+    repeated: the members of the answer that do not change while it is written.
+    directory: how the client knows its tools.
+    shows_reasoning: whether the client asked for summaries of reasoning.
+    compacting: whether the answer is a summary that is to be sealed.
+    """
+
+    number: str
+    repeated: Json
+    directory: ToolDirectory
+    shows_reasoning: bool
+    compacting: bool
+
+    @property
+    def response_id(self) -> str:
+        """The answer's id."""
+        return f"resp_{self.number}"
+
+    def item_id(self, kind: str, index: int) -> str:
+        """The id of the item at `index`, by which the answer it stands in can be found again."""
+        return f"{kind}_{self.number}_{index}"
+
+
+def frame_answer(head: AnswerHead, call: ClientCall) -> Frame:
+    """What the answer to `call` begins with."""
+    members = read_members(call.body)
+    number = head.call_id.replace("-", "")
+    repeated: Json = {"id": f"resp_{number}", "object": "response", "created_at": head.created, "model": head.model}
+    for name, absent in _REPEATED.items():
+        repeated[name] = _repeat(members.get(name), absent)
+    repeated |= {"background": False, "store": call.stores, "previous_response_id": call.continues}
+    repeated["metadata"] = {name: value for name, value in call.metadata.items() if isinstance(value, str)}
+    return Frame(
+        number=number,
+        repeated=repeated,
+        directory=_read_known_tools(members),
+        shows_reasoning=_wants_summary(members),
+        compacting=is_compacting(call),
+    )
+
+
+def _repeat(given: Raw | None, absent: Raw) -> Raw:
+    """A member of the request, without line breaks, which would end the line of an event."""
+    if given is None or bytes(given) == b"null":
+        return absent
+    try:
+        return Raw(msgspec.json.format(bytes(given), indent=-1))
+    except (msgspec.MsgspecError, RecursionError):  # a body that was passed on unread
+        return absent
+
+
+def _read_known_tools(members: Mapping[str, Raw]) -> ToolDirectory:
+    names = ["tools", "input"] if ADDED_TOOLS.encode() in bytes(members.get("input", b"")) else ["tools"]
+    try:
+        return read_directory({name: _decode_leniently(members.get(name)) for name in names})
+    except InvalidRequest:  # a body that was passed on unread
+        return ToolDirectory()
+
+
+def _wants_summary(members: Mapping[str, Raw]) -> bool:
+    reasoning = _decode_leniently(members.get("reasoning"))
+    return isinstance(reasoning, dict) and bool(reasoning.get("summary") or reasoning.get("generate_summary"))
+
+
+def _decode_leniently(raw: Raw | None) -> object:
+    """A member's value; None where it is absent or broken, which only a body that was passed on unread can be."""
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None

@@ -1,0 +1,88 @@
+"""Which agent makes a call, and of what version.
+
+The first words of the system prompt are the best sign: user agents mislead (Cline 3 names only the library it is built
+on, Qwen Code calls itself `claude-cli` on Anthropic's API). They still tell the version.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+Header = Callable[[bytes], str | None]
+
+_INTRODUCTIONS: Final = (
+    ("you are claude code", "claude-code"),
+    ("you are a claude agent, built on anthropic's claude agent sdk", "claude-code"),
+    ("you are cline", "cline"),
+    ("you are codex", "codex"),
+    ("you are opencode", "opencode"),
+    ("you are kilo", "kilo"),
+    ("you are qwen code", "qwen-code"),
+    ("you are roo", "roo-code"),
+    ("you are an agent in the continue cli", "continue"),
+    ("act as an expert software developer", "aider"),
+    ("act as an expert architect engineer", "aider"),
+    ("act as an expert code analyst", "aider"),
+)
+"""How system prompts begin, in lower case."""
+_IN_CODEX: Final = "running in the codex cli"
+"""Stands in the first sentence of Codex's prompts, which begins differently for each family of models."""
+_FIRST_WORDS: Final = 200
+
+_PRODUCTS: Final = {
+    "claude-cli": "claude-code",
+    "cline": "cline",
+    "codex": "codex",
+    "codex-tui": "codex",
+    "opencode": "opencode",
+    "kilo-code": "kilo",
+    "kilo": "kilo",
+    "qwencode": "qwen-code",
+    "roocode": "roo-code",
+    "continue": "continue",
+    "aider": "aider",
+}
+"""Products in user agents, in lower case, and whose they are."""
+_BORROWED: Final = frozenset({("qwen-code", "claude-code"), ("kilo", "opencode")})
+"""Agents that may go by another's name in the user agent; the version beside it is their own."""
+_PRODUCT: Final = re.compile(r"(?:^|app/)([a-z][a-z-]*)[a-z_]*[/#](\d[\w.+-]*)", re.IGNORECASE)
+_TITLES: Final = {"kilo code": "kilo", "cline": "cline", "opencode": "opencode", "roo code": "roo-code"}
+
+
+def recognise_agent(header: Header, system: str) -> tuple[str | None, str | None]:
+    """The agent's name and version, each where they can be told.
+
+    An `x-sekisho-agent` header (`name` or `name/version`) is believed before anything else.
+    """
+    if told := header(b"x-sekisho-agent"):
+        name, _, number = told.strip().partition("/")
+        return name or None, number or None
+    named, version = _read_user_agent(header(b"user-agent") or "")
+    agent = _read_introduction(system) or _read_headers(header) or named
+    if agent == named or (agent, named) in _BORROWED:
+        return agent, version
+    return agent, None
+
+
+def _read_introduction(system: str) -> str | None:
+    words = system[:_FIRST_WORDS].lstrip().lower()
+    for beginning, agent in _INTRODUCTIONS:
+        if words.startswith(beginning):
+            return agent
+    return "codex" if _IN_CODEX in words else None
+
+
+def _read_headers(header: Header) -> str | None:
+    """By headers that only one agent sends."""
+    if header(b"x-claude-code-session-id"):
+        return "claude-code"
+    if (header(b"originator") or "").startswith("codex"):
+        return "codex"
+    return _TITLES.get((header(b"x-title") or "").lower())
+
+
+def _read_user_agent(text: str) -> tuple[str | None, str | None]:
+    for match in _PRODUCT.finditer(text):
+        if (agent := _PRODUCTS.get(match[1].lower())) is not None:
+            return agent, match[2]
+    return None, None

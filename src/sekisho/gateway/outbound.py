@@ -1,0 +1,104 @@
+"""One request to one target: signed, sent, and judged by its status line."""
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from msgspec import Struct
+
+from sekisho.config.snapshot import Deployment, Snapshot
+from sekisho.core.chat import ClientCall
+from sekisho.core.target import Errand, Target
+from sekisho.core.wire import Operation, WireRequest, WriteOptions
+from sekisho.gateway.attempts import Candidate
+from sekisho.gateway.cooldowns import Cooldowns
+from sekisho.gateway.meter import Meter
+from sekisho.gateway.record import CallRecord
+from sekisho.gateway.reply import explain
+from sekisho.gateway.upstream import CallFailed, Timeouts, UpstreamClient, UpstreamResponse
+
+_ERROR_BODY_BYTES = 64 * 1024
+
+
+class UpstreamAccess(Struct, frozen=True):
+    """What every attempt needs: connections, dialects by name, what is at rest, and chance.
+
+    The dialects are of three kinds (`core.wire`): the operation decides which one a name stands for.
+    """
+
+    client: UpstreamClient
+    dialects: Mapping[str, Any]
+    cooldowns: Cooldowns
+    random: Random
+
+
+class Outbound:
+    """Sends requests for one call."""
+
+    def __init__(
+        self, access: UpstreamAccess, snapshot: Snapshot, call: ClientCall, meter: Meter, record: CallRecord
+    ) -> None:
+        self._access = access
+        self._snapshot = snapshot
+        self._call = call
+        self._meter = meter
+        self._record = record
+
+    def options(self, candidate: Candidate) -> WriteOptions:
+        """How a request for this candidate is to be written."""
+        deployment = candidate.deployment
+        wishes = (self._call.drop_params, deployment.drop_params)
+        drop_params = next((wish for wish in wishes if wish is not None), self._snapshot.drop_params)
+        return WriteOptions(
+            model=candidate.target.upstream_model,
+            stream=self._call.stream,
+            drop_params=drop_params,
+            metadata=self._metadata(),
+        )
+
+    async def send(self, candidate: Candidate, wire: WireRequest, errand: Errand) -> UpstreamResponse:
+        """Send, and return when the target has said that it will answer; to be closed. Raises UpstreamError."""
+        target = candidate.target
+        signed = await target.sign(wire, errand)
+        self._meter.taken_by(target)
+        try:
+            response = await self._access.client.post(
+                signed.url, signed.headers, wire.body, self._timeouts(candidate.deployment)
+            )
+        except CallFailed as failure:
+            raise explain(failure, target) from failure
+        if response.status != 200:
+            await _raise_refusal(response, target)
+        return response
+
+    def _metadata(self) -> dict[str, str]:
+        """What the upstream's own log shall say of the call, so that it can be joined with the usage row."""
+        caller = self._record.caller
+        pairs = {"sekisho_call_id": self._record.id}
+        if caller is not None and caller.user_id is not None:
+            pairs["user"] = caller.user_id
+        if caller is not None and caller.team_id is not None:
+            pairs["team"] = caller.team_id
+        return pairs
+
+    def _timeouts(self, deployment: Deployment) -> Timeouts:
+        first = deployment.timeout or self._snapshot.request_timeout
+        if self._call.stream:
+            first = deployment.stream_timeout or self._snapshot.stream_timeout or first
+        return Timeouts(first=first)
+
+
+async def _raise_refusal(response: UpstreamResponse, target: Target) -> None:
+    try:
+        body = await response.read(_ERROR_BODY_BYTES)
+    except CallFailed as failure:
+        raise explain(failure, target) from failure
+    finally:
+        response.close()
+    raise target.classify_response(response.status, response.headers, body)
+
+
+def choose_dialect(target: Target, operation: Operation, family: str, dialects: Mapping[str, Any]) -> str:
+    """The name of the dialect to speak: one of the client's own family if the target has it, else the preferred one."""
+    names = target.dialects[operation]
+    return next((name for name in names if dialects[name].family == family), names[0])

@@ -1,0 +1,87 @@
+"""AWS Signature Version 4, for requests whose URL is known in advance and has no query.
+
+It does what botocore's SigV4Auth does, at a quarter of the cost: the canonical path is made once per target and the
+signing key once per day. The tests hold it equal to botocore's.
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+"""
+
+import hmac
+import time
+from collections.abc import Mapping
+from hashlib import sha256
+from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Keys(Struct, frozen=True, kw_only=True):
+    """An AWS key pair. `expires` is in seconds since the epoch, None when it never does or nobody says when."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None = None
+    expires: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Keys({self.access_key_id[:4]}…)"
+
+
+class Place(Struct, frozen=True):
+    """A URL to sign for: itself, its Host header and its canonical path (each segment encoded a second time)."""
+
+    url: str
+    host: str
+    path: str
+
+    @classmethod
+    def of(cls, url: str) -> "Place":
+        """The place that a URL names."""
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2].lower()
+        if parts.port is not None and parts.port == _DEFAULT_PORTS.get(parts.scheme):
+            host = host.rpartition(":")[0]
+        return cls(url, host, quote(parts.path or "/", safe="/~"))
+
+
+class Signer:
+    """Signs POST requests for one service in one region."""
+
+    def __init__(self, region: str, service: str) -> None:
+        self._scope = f"{region}/{service}/aws4_request"
+        self._region = region
+        self._service = service
+        self._cached: tuple[str, str, bytes] = ("", "", b"")
+
+    def sign(self, place: Place, headers: Mapping[str, str], body: bytes, keys: Keys, now: float) -> dict[str, str]:
+        """All headers of a signed request, `headers` (lower-case names) included; `now` in seconds."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        signed = {**headers, "host": place.host, "x-amz-date": stamp}
+        if keys.session_token is not None:
+            signed["x-amz-security-token"] = keys.session_token
+        names = sorted(signed)
+        # Runs of white space count as one space in the signature; the header itself is sent as it is.
+        lines = "".join([f"{name}:{' '.join(signed[name].split())}\n" for name in names])
+        listed = ";".join(names)
+        request = f"POST\n{place.path}\n\n{lines}\n{listed}\n{sha256(body).hexdigest()}"
+        scope = f"{stamp[:8]}/{self._scope}"
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
+        signature = _mac(self._signing_key(stamp[:8], keys.secret_access_key), text).hex()
+        signed["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={keys.access_key_id}/{scope}, SignedHeaders={listed}, Signature={signature}"
+        )
+        return signed
+
+    def _signing_key(self, day: str, secret: str) -> bytes:
+        cached_day, cached_secret, key = self._cached
+        if cached_day != day or cached_secret != secret:
+            key = f"AWS4{secret}".encode()
+            for part in (day, self._region, self._service, "aws4_request"):
+                key = _mac(key, part)
+            self._cached = (day, secret, key)
+        return key
+
+
+def _mac(key: bytes, text: str) -> bytes:
+    return hmac.digest(key, text.encode(), "sha256")

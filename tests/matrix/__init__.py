@@ -1,0 +1,1 @@
+"""Every client's API against every upstream's: what passes, and what is refused with a stated reason."""

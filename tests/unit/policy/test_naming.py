@@ -1,0 +1,48 @@
+import pytest
+
+from sekisho.config.snapshot import Deployment, Snapshot
+from sekisho.policy.naming import find_group
+
+MODELS = {
+    "sonnet": "bedrock/converse/jp.anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "opus": "us.anthropic.claude-opus-4-7",
+    "gpt": "openai/gpt-4.1",
+    "llama": "hosted_vllm/meta-llama/Llama-3.3-70B-Instruct",
+    "profile": "bedrock/arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abcdef",
+}
+
+
+def snapshot() -> Snapshot:
+    deployments = [
+        Deployment(id=name, model_name=name, model=model, params={}, model_info={}, where="c.yaml:1:1")
+        for name, model in MODELS.items()
+    ]
+    groups: dict[str, tuple[Deployment, ...]] = {one.model_name: (one,) for one in deployments}
+    return Snapshot(deployments=tuple(deployments), groups=groups, model_group_alias={"best": "opus"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "group"),
+    [
+        ("sonnet", "sonnet"),
+        ("best", "opus"),
+        ("jp.anthropic.claude-sonnet-4-5-20250929-v1:0", "sonnet"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "sonnet"),  # Cline rewrites ids to `us.`
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", "sonnet"),
+        ("bedrock/us-east-1/anthropic.claude-sonnet-4-5-20250929-v1:0", "sonnet"),
+        ("claude-sonnet-4-5-20250929", "sonnet"),  # Anthropic's own name
+        (
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "sonnet",
+        ),
+        ("anthropic/claude-opus-4-7", "opus"),
+        ("gpt-4.1", "gpt"),
+        ("meta-llama/Llama-3.3-70B-Instruct", "llama"),
+        ("arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abcdef", "profile"),
+        ("claude-sonnet-4-5", None),
+        ("sonnet-4", None),
+        ("", None),
+    ],
+)
+def test_a_name_finds_the_group_that_serves_the_model(asked: str, group: str | None) -> None:
+    assert find_group(snapshot(), asked) == group
