@@ -55,8 +55,8 @@ _CLAUDE = ("bedrock_converse", "bedrock_invoke", "bedrock_messages", "anthropic"
 _OPENAI = ("bedrock_openai", "openai")
 _SERVERS = ("compatible", "sagemaker")
 _NAMES = (
-    "names of at most 64 letters, digits, `_` and `-`. (Where requests are translated, names that the upstream does "
-    "not take are changed on the way and changed back.)"
+    "With such names in it, the request is translated although the upstream speaks the same format: {}. Names are "
+    "changed on the way and changed back."
 )
 
 RULES = (
@@ -83,44 +83,39 @@ RULES = (
         words="stop",
     ),
     Rule(
-        "refused",
+        "noted",
         "tool_names",
         _OPENAI,
-        f"The request is passed on as it is, and OpenAI takes {_NAMES}",
+        _NAMES.format("OpenAI takes names of at most 64 letters, digits, `_` and `-`"),
         clients=("openai_chat",),
-        words="string too long",
     ),
     Rule(
-        "refused",
+        "noted",
         "tool_names",
         (*_OPENAI, "openai_responses"),
-        f"The request is passed on as it is, and OpenAI takes {_NAMES}",
+        _NAMES.format("OpenAI takes names of at most 64 letters, digits, `_` and `-`"),
         clients=("openai_responses",),
-        words="string too long",
     ),
     Rule(
-        "refused",
+        "noted",
         "tool_names",
         ("bedrock_converse", "bedrock_nova"),
-        f"The request is passed on as it is, and Converse takes {_NAMES}",
+        _NAMES.format("Converse takes names of at most 64 letters, digits, `_` and `-`"),
         clients=("bedrock_converse",),
-        words="less than or equal to 64",
     ),
     Rule(
-        "refused",
+        "noted",
         "empty_result",
         ("bedrock_converse", "bedrock_nova"),
-        "The request is passed on as it is, and Converse takes no result without content. (Where requests are "
-        "translated, a placeholder stands in for it.)",
+        "With such a result in it, the request is translated although the upstream speaks the same format: Converse "
+        "takes no result without content, and a placeholder stands in for it.",
         clients=("bedrock_converse",),
-        words="is empty",
     ),
     Rule(
         "noted",
         "tool_names",
         ("bedrock_invoke", "bedrock_messages", "anthropic"),
-        "With such names in it, the request is translated although the upstream speaks the same format: Claude takes "
-        "names of letters, digits, `_` and `-` only. Names are changed on the way and changed back.",
+        _NAMES.format("Claude takes names of at most 128 letters, digits, `_` and `-`"),
         clients=("anthropic_messages", "bedrock_invoke"),
     ),
     Rule(

@@ -4,13 +4,16 @@ from msgspec import Struct
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """What a reader needs to know. A key is None where it must not be printed."""
+    """What a reader needs to know. A key is None where it must not be printed.
+
+    `models` are those that can be called, `simulated` those of them that a local counterpart answers for.
+    """
 
     url: str
     data: str
     models: tuple[str, ...]
     workers: int
-    simulated: bool
+    simulated: tuple[str, ...]
     master_key: str | None
     master_key_origin: str
     virtual_key: str | None
@@ -35,13 +38,24 @@ def write_banner(ready: Ready) -> str:
         lines += [
             "",
             "  SIMULATED: no AWS credentials were found, so a local counterpart of Amazon Bedrock answers.",
-            "  No real model is called and nothing is billed. Answers, tokens and costs are made up; every answer has",
+            *_explain_simulation(ready),
             "  the header x-sekisho-simulated: true. Give AWS credentials (AWS_PROFILE, a role, keys) to call Bedrock.",
         ]
     if ready.virtual_key is not None and ready.models:
         lines += _examples(ready.url, ready.virtual_key, ready.models[0])
     lines.append("")
     return "\n".join(lines)
+
+
+def _explain_simulation(ready: Ready) -> list[str]:
+    real = [model for model in ready.models if model not in ready.simulated]
+    if not real:
+        first = "  No real model is called and nothing is billed."
+        return [f"{first} Answers, tokens and costs are made up; every answer has"]
+    return [
+        f"  That holds for: {', '.join(ready.simulated)}. CALLED FOR REAL, and billed: {', '.join(real)}.",
+        "  Simulated answers, tokens and costs are made up; every such answer has",
+    ]
 
 
 def _examples(url: str, key: str, model: str) -> list[str]:

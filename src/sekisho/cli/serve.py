@@ -19,6 +19,7 @@ from sekisho.config.snapshot import Loaded
 from sekisho.core.clock import SystemClock
 from sekisho.core.errors import ConfigError, StoreUnavailable
 from sekisho.core.target import Counterpart, ProviderEnvironment
+from sekisho.gateway.roads import World
 from sekisho.gateway.server import Server
 from sekisho.simulator.app import build_simulator
 from sekisho.simulator.settings import DEFAULT_ACCESS_KEY, DEFAULT_SECRET_KEY, SimulatorSettings
@@ -58,6 +59,7 @@ def _plan(config: Path | None, host: str, port: int, workers: int) -> Plan:
     home = find_home()
     master_key, origin = _find_master_key(loaded, home, is_local=is_local)
     database_url = os.environ.get("DATABASE_URL") or loaded.bootstrap.database_url
+    os.umask(0o077)  # what is written from here on, the database above all, is for this user only
     listener = listen(host, port)
     counterpart, simulator = None, None
     if is_local and asyncio.run(simulation_needed(loaded.snapshot)):
@@ -69,15 +71,15 @@ def _plan(config: Path | None, host: str, port: int, workers: int) -> Plan:
         database_url=database_url or f"sqlite:///{home / 'sekisho.db'}",
         counterpart=counterpart,
     )
-    _print_unreachable(settings)
+    world = _resolve_models(settings)
     starter_key = keep_starter_key(home) if is_local and not database_url else None
     asyncio.run(prepare_store(settings.database_url, SystemClock(), starter_key))
     ready = Ready(
         url=f"http://{_shown_host(host)}:{listener.getsockname()[1]}",
         data=str(home) if not database_url else f"{home}, database from DATABASE_URL or database_url",
-        models=tuple(loaded.snapshot.groups),
+        models=_callable_models(world),
         workers=workers,
-        simulated=counterpart is not None,
+        simulated=_callable_models(world, simulated=True),
         master_key=master_key if origin is None else None,
         master_key_origin=origin or "",
         virtual_key=starter_key,
@@ -110,10 +112,19 @@ def _check_master_key(key: str, origin: str, *, is_local: bool) -> str:
     return key
 
 
-def _print_unreachable(settings: Settings) -> None:
+def _resolve_models(settings: Settings) -> World:
+    """What can be called; what cannot is printed."""
     environment = ProviderEnvironment(clock=SystemClock(), counterpart=settings.counterpart)
-    for finding in resolve(settings.snapshot, environment)[1]:
+    world, findings = resolve(settings.snapshot, environment)
+    for finding in findings:
         print(f"{finding.where}: {finding.level}: {finding.message}", file=sys.stderr)
+    return world
+
+
+def _callable_models(world: World, *, simulated: bool = False) -> tuple[str, ...]:
+    """The names of models with a deployment that can be called, or is simulated, in the order of the configuration."""
+    targets = [world.targets[one.id] for one in world.snapshot.deployments if one.id in world.targets]
+    return tuple(dict.fromkeys(target.model_name for target in targets if target.simulated or not simulated))
 
 
 def _shown_host(host: str) -> str:

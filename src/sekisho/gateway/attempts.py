@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from sekisho.config.snapshot import Deployment, Snapshot
 from sekisho.core.chat import ClientCall
-from sekisho.core.errors import SekishoError, UpstreamError, UpstreamUnavailable
+from sekisho.core.errors import InvalidRequest, SekishoError, Unsupported, UpstreamError, UpstreamUnavailable
 from sekisho.core.target import Target
 from sekisho.gateway.cooldowns import Cooldowns
 from sekisho.gateway.failures import Failures
@@ -96,6 +96,11 @@ class Attempts(Generic[_Done]):
             self._record.target = candidate.target
             try:
                 done = await self._try_once(candidate)
+            except InvalidRequest as error:
+                if not isinstance(error, Unsupported):  # it is the same request wherever it goes
+                    raise
+                self._note_failure(candidate.target, error)
+                return None
             except SekishoError as error:
                 self._note_failure(candidate.target, error)
                 verdict = error.verdict if isinstance(error, UpstreamError) else "elsewhere"

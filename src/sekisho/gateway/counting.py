@@ -1,9 +1,11 @@
 """How many input tokens a request would have: asked of its model where it can be asked, estimated where not."""
 
+import contextlib
+
 from msgspec import Struct
 
 from sekisho.core.chat import ClientCall
-from sekisho.core.errors import SekishoError, UpstreamThrottled
+from sekisho.core.errors import Unsupported, UpstreamError, UpstreamThrottled
 from sekisho.core.target import Errand
 from sekisho.core.wire import CountingDialect, WireAnswer, WireFault
 from sekisho.gateway.attempts import Candidate
@@ -52,7 +54,7 @@ class Counting:
             return Count(await self._ask(candidate), estimated=False)
         except UpstreamThrottled:
             raise
-        except SekishoError as error:  # models of cross-region profiles cannot be counted, for one
+        except (UpstreamError, Unsupported) as error:  # models of cross-region profiles cannot be counted, for one
             log_upstream_failure(self._record.id, candidate.target, error)
             return self._estimate(candidate)
         finally:
@@ -75,5 +77,8 @@ class Counting:
             raise target.classify_fault(fault) from fault
 
     def _estimate(self, candidate: Candidate) -> Count:
+        """An estimate by the request's size; what cannot be read as a request has none. Raises InvalidRequest."""
+        with contextlib.suppress(Unsupported):
+            _ = self._call.request
         model = candidate.target.upstream_model
         return Count(self._estimator.input_tokens(model, self._meter.request_bytes), estimated=True)

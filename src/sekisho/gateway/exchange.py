@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, 
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sekisho.core.errors import BodyTimeout, BodyTooLarge, ClientGone
+from sekisho.core.errors import BodyTimeout, BodyTooLarge, CallerError, ClientGone, InvalidRequest
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -51,8 +51,12 @@ class Exchange:
     async def body(self, cap: int) -> bytes:
         """The whole body.
 
-        Raises BodyTooLarge over `cap` bytes, BodyTimeout when nothing more arrives for a while, ClientGone.
+        Raises InvalidRequest when it is not UTF-8, BodyTooLarge over `cap` bytes, BodyTimeout when nothing more
+        arrives for a while, ClientGone.
         """
+        if (encoding := self.header(b"content-encoding")) not in (None, "", "identity"):
+            refusal = f"A body with Content-Encoding {encoding[:40]!r} is not taken here; send it without compression."
+            raise CallerError(refusal, status=415, param="content-encoding")
         stated = self.header(b"content-length")
         if stated is not None and stated.isdecimal() and int(stated) > cap:
             raise _too_large(cap)
@@ -69,7 +73,7 @@ class Exchange:
             pieces.append(piece)
             if not message.get("more_body", False):
                 self._body_ended = True
-                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                return _check_text(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     async def discard_body(self) -> None:
         """Read what is left of the body and throw it away, within bounds.
@@ -171,6 +175,17 @@ class Exchange:
         """Send a whole answer."""
         await self.begin(status, [*headers, (b"content-length", b"%d" % len(body))])
         await self.finish(body)
+
+
+def _check_text(body: bytes) -> bytes:
+    """The body, which is JSON in every API here, and so UTF-8: readers that skip a field would not notice."""
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            message = f"The request body cannot be read as JSON: it is not UTF-8 (byte {error.start})."
+            raise InvalidRequest(message, param="request_body") from None
+    return body
 
 
 def _too_large(cap: int) -> BodyTooLarge:

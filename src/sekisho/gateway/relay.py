@@ -6,7 +6,14 @@ from math import ceil
 from msgspec import Struct
 
 from sekisho.core.chat import RedactedThinking, Text, Thinking, ToolCall
-from sekisho.core.errors import ClientGone, RateLimited, SekishoError, UpstreamThrottled
+from sekisho.core.errors import (
+    ClientGone,
+    RateLimited,
+    Refusal,
+    SekishoError,
+    UpstreamMisconfigured,
+    UpstreamThrottled,
+)
 from sekisho.core.events import Event, RedactedThinkingBlock, ThinkingDelta, ThinkingSignature, ToolCallStart
 from sekisho.core.usage import Usage
 from sekisho.core.wire import AnswerHead, ChatClient, ClientDialect, HeaderPairs, KeepingWriter, Piece, StreamWriter
@@ -129,6 +136,8 @@ async def refuse(exchange: Exchange, dialect: ClientDialect, record: CallRecord,
     headers = [JSON, *record.headers(), *dialect.answer_headers(record.id, None)]
     if error.retry_after is not None and isinstance(error, RateLimited | UpstreamThrottled):
         headers.append((b"retry-after", b"%d" % ceil(error.retry_after)))
+    if isinstance(error, UpstreamMisconfigured | Refusal) and not isinstance(error, RateLimited):
+        headers.append((b"x-should-retry", b"false"))  # the words of Anthropic's and OpenAI's clients
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     body = dialect.write_error(error)

@@ -12,7 +12,7 @@ from sekisho.core.target import Target
 from sekisho.core.wire import Operation
 from sekisho.gateway.attempts import Candidate, Road
 from sekisho.gateway.outbound import UpstreamAccess
-from sekisho.policy.routing import Stage, plan_roads
+from sekisho.policy.routing import Stage, chance_of_session, plan_roads
 
 
 class World(Struct, frozen=True):
@@ -35,7 +35,8 @@ def find_roads(
         target = world.targets.get(deployment_id)
         return access.cooldowns.remaining(target.bucket) if target is not None else 0.0
 
-    stages = plan_roads(world.snapshot, caller, group, call.fallbacks, resting, access.random)
+    chance = chance_of_session(call.session_id) if call.session_id else lambda _: access.random.random()
+    stages = plan_roads(world.snapshot, caller, group, call.fallbacks, resting, chance)
     paved = [_pave(world, stage) for stage in stages]
     if not any(road.candidates for road in paved):
         message = f"No deployment of '{group}' can be called as configured; the administrator's log says why."

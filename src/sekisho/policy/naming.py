@@ -1,6 +1,7 @@
 """From the model name a client sent to the model group that serves it."""
 
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
 
 from msgspec import Struct
@@ -30,7 +31,7 @@ def choose_model(snapshot: Snapshot, caller: Caller, requested: str | None) -> C
             raise InvalidRequest("The request names no model, and no default_model is configured.", param="model")
         check_model(caller, snapshot.default_model)
         return ChosenModel(asked=snapshot.default_model, group=snapshot.default_model)
-    group = find_group(snapshot, requested)
+    group = find_group(snapshot, requested, lambda name: may_use(caller, name)) or find_group(snapshot, requested)
     if group is not None:
         check_model(caller, group)
         return ChosenModel(asked=requested, group=group)
@@ -41,22 +42,20 @@ def choose_model(snapshot: Snapshot, caller: Caller, requested: str | None) -> C
     raise _unknown(snapshot, caller, requested)
 
 
-def find_group(snapshot: Snapshot, name: str) -> str | None:
-    """The model group for a name, None when there is none.
+def find_group(snapshot: Snapshot, name: str, allowed: Callable[[str], bool] = lambda _: True) -> str | None:
+    """The model group for a name, None when there is none; of several that fit the first that is allowed.
 
     After groups and aliases, a name stands for the first deployment of the same model: by the id as configured, else by
-    the model's bare name, so that `us.anthropic.claude-x-v1:0` and Anthropic's own `claude-x` find a deployment of
-    `jp.anthropic.claude-x-v1:0`. Agents rewrite such ids by themselves.
+    the model's bare name with or without its date, so that `us.anthropic.claude-x-v1:0` and Anthropic's own `claude-x`
+    find a deployment of `jp.anthropic.claude-x-v1:0`. Agents rewrite such ids by themselves.
     """
-    if name in snapshot.groups:
-        return name
-    alias = snapshot.model_group_alias.get(name)
-    if alias in snapshot.groups:
-        return alias
-    for reduce in (_without_route, _bare):
+    for named in (name, snapshot.model_group_alias.get(name)):
+        if named in snapshot.groups and allowed(named):
+            return named
+    for reduce in (_without_route, _bare, _undated):
         wanted = reduce(name)
         for deployment in snapshot.deployments:
-            if reduce(deployment.model) == wanted:
+            if reduce(deployment.model) == wanted and allowed(deployment.model_name):
                 return deployment.model_name
     return None
 
@@ -65,6 +64,7 @@ _ROUTE = re.compile(r"([a-z_]+/)+")
 _ARN = re.compile(r"arn:aws[\w-]*:bedrock:[a-z0-9-]*:\d*:(foundation-model|inference-profile)/")
 _SCOPE = re.compile(r"(global|us-gov|us|eu|apac|jp|au|in|ca|sa|me|af|il|mx)\.(?=[a-z0-9]+\.)")
 _VENDOR = re.compile(r"[a-z0-9]+\.(?=[a-z])")
+_DATE = re.compile(r"-20\d{6}$")
 _VERSION = re.compile(r"-v\d+(:\d+)?$")
 
 
@@ -81,6 +81,11 @@ def _bare(model: str) -> str:
         if found := pattern.match(name):
             name = name[found.end() :]
     return _VERSION.sub("", name)
+
+
+def _undated(model: str) -> str:
+    """The bare name without the day of its release, as vendors' short aliases are."""
+    return _DATE.sub("", _bare(model))
 
 
 def _unknown(snapshot: Snapshot, caller: Caller, requested: str) -> UnknownModel:

@@ -1,7 +1,7 @@
 """In which order the deployments of a model, and the models it falls back to, are tried."""
 
 from collections.abc import Callable, Sequence
-from random import Random
+from hashlib import sha256
 
 from msgspec import Struct
 
@@ -24,20 +24,21 @@ def plan_roads(
     group: str,
     wished: Sequence[str] | None,
     resting: Callable[[str], float],
-    random: Random,
+    chance: Callable[[str], float],
 ) -> list[Stage]:
     """The model group asked for, then its fallbacks; within each, the deployments by `order` and weighted chance.
 
     `wished` are the request's own fallbacks, in place of the configured ones. `resting` tells how many seconds a
-    deployment (by id) is still to be left alone; resting ones come last in the whole plan, the first to wake first, so
-    that a call is lost only when really nothing answers. Fallbacks the caller may not use are left out.
+    deployment (by id) is still to be left alone, `chance` gives it a number from 0 to 1. Resting ones come last in the
+    whole plan, the first to wake first, so that a call is lost only when really nothing answers. Fallbacks the caller
+    may not use are left out.
     """
     groups = [group, *_fallbacks(snapshot, caller, group, wished)] if snapshot.failover else [group]
     stages: list[Stage] = []
     asleep: list[Stage] = []
     for name in groups:
         awake, tired = _split_by_rest(snapshot.groups[name], resting)
-        ordered = _shuffle(awake, random)
+        ordered = _shuffle(awake, chance)
         if not snapshot.failover:
             ordered = (ordered or tired)[:1]
             tired = []
@@ -69,13 +70,27 @@ def _split_by_rest(
     return awake, sorted(tired, key=lambda deployment: rest[deployment.id])
 
 
-def _shuffle(deployments: Sequence[Deployment], random: Random) -> list[Deployment]:
+def chance_of_session(session_id: str) -> Callable[[str], float]:
+    """Chance that is the same for all calls of a session, so that they meet the prompt cache of those before.
+
+    Over many sessions it is as even as chance is (weighted rendezvous hashing), and when a deployment rests, only its
+    own sessions go elsewhere.
+    """
+
+    def chance(deployment_id: str) -> float:
+        digest = sha256(f"{session_id}\0{deployment_id}".encode()).digest()
+        return int.from_bytes(digest[:7], "big") / (1 << 56)
+
+    return chance
+
+
+def _shuffle(deployments: Sequence[Deployment], chance: Callable[[str], float]) -> list[Deployment]:
     """LiteLLM's `simple-shuffle`: lowest `order` first, within it weighted by `weight`, else `rpm`, else `tpm`."""
     if len(deployments) < 2:
         return list(deployments)
     weights = _weights(deployments)
     keyed = [
-        (deployment.order or 0, -(random.random() ** (1.0 / weight)), position)
+        (deployment.order or 0, -(chance(deployment.id) ** (1.0 / weight)), position)
         for position, (deployment, weight) in enumerate(zip(deployments, weights, strict=True))
     ]
     return [deployments[position] for _, _, position in sorted(keyed)]

@@ -6,7 +6,7 @@ A successful call leaves its usage row and no line; lines are for what somebody 
 import logging
 import sys
 
-from sekisho.core.errors import SekishoError, UpstreamRejected
+from sekisho.core.errors import CallerError, SekishoError, UpstreamRejected
 from sekisho.core.target import Target
 
 _log = logging.getLogger("sekisho")
@@ -39,8 +39,8 @@ def log_upstream_failure(call_id: str, target: Target, error: SekishoError) -> N
 
 
 def _message(error: SekishoError) -> str:
-    """What an error says, but nothing of a rejected request: the upstream may quote from the prompt."""
-    if isinstance(error, UpstreamRejected):
+    """What an error says, but nothing of a wrong request: the upstream, or we ourselves, may quote from it."""
+    if isinstance(error, UpstreamRejected | CallerError):
         return "(not logged)"
     return " ".join([error.message, *getattr(error, "__notes__", ())])[:500]
 

@@ -272,7 +272,7 @@ def test_a_tool_of_anthropics_servers_cannot_be_demanded(choice: Any) -> None:
         ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "xhigh"}}, Reasoning("adaptive", "xhigh")),
         ({"thinking": {"type": "between_tools"}}, Reasoning("adaptive")),
         ({"thinking": {"type": "disabled"}, "output_config": {"effort": "low"}}, Reasoning("disabled", "low")),
-        ({"output_config": {"effort": "low"}}, Reasoning(None, "low")),
+        ({"output_config": {"effort": "low"}}, Reasoning("default", "low")),
         ({"output_config": {"effort": None}}, None),
     ],
 )

@@ -11,6 +11,7 @@ from sekisho.core.model import ModelFacts
 from sekisho.core.wire import WireAnswer, WireFault, WireRequest, WriteOptions
 from sekisho.dialects.anthropic_messages import client
 from sekisho.dialects.anthropic_messages.calling.dialect import AnthropicUpstream
+from sekisho.dialects.common.sealed import SealedReasoning, seal
 from sekisho.dialects.openai_chat import client as openai_client
 
 UPSTREAM = AnthropicUpstream()
@@ -206,3 +207,39 @@ def test_an_answer_without_a_count_is_a_fault(body: bytes) -> None:
     with pytest.raises(WireFault) as raised:
         UPSTREAM.read_count(WireAnswer({}, body))
     assert raised.value.code == "corrupt"
+
+
+class TestReasoningOfOtherModels:
+    @staticmethod
+    def turn_with(block: dict[str, Any]) -> dict[str, Any]:
+        said = {"role": "assistant", "content": [block, {"type": "text", "text": "done"}]}
+        return {"messages": [*HELLO, said, *HELLO]}
+
+    @pytest.mark.parametrize("signature", [seal(SealedReasoning("rs_1", "gAAAA")), "sekisho1.broken", ""])
+    def test_is_not_passed_on(self, signature: str) -> None:
+        fields = self.turn_with({"type": "thinking", "thinking": "hm", "signature": signature})
+        assert send(fields) is None
+        call = read(client, {"model": "sonnet", "max_tokens": 5000, **fields})
+        body = UPSTREAM.write_request(call.chat, CLAUDE, WriteOptions(model="claude-x")).body
+        assert b"signature" not in body
+        assert b"done" in body
+
+    @pytest.mark.parametrize(
+        "block",
+        [
+            {"type": "thinking", "thinking": "hm", "signature": "EqQB"},
+            {"type": "tool_use", "id": "a", "name": "sign", "input": {"signature": ""}},
+        ],
+    )
+    def test_what_only_looks_like_it_is(self, block: dict[str, Any]) -> None:
+        assert send(self.turn_with(block)) is not None
+
+
+def test_an_effort_alone_starts_no_thinking() -> None:
+    for facts in (CLAUDE, ADAPTIVE):
+        chat = read(
+            client, {"model": "m", "max_tokens": 5000, "messages": HELLO, "output_config": {"effort": "max"}}
+        ).chat
+        body = json.loads(UPSTREAM.write_request(chat, facts, WriteOptions(model="claude-x")).body)
+        assert "thinking" not in body
+        assert body["output_config"] == {"effort": "max"}

@@ -326,7 +326,7 @@ class TestRequest:
                 {"additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 2000}}},
                 Reasoning("enabled", None, 2000),
             ),
-            ({"outputConfig": {"effort": "high"}}, Reasoning(None, "high")),
+            ({"outputConfig": {"effort": "high"}}, Reasoning("default", "high")),
             ({"additionalModelRequestFields": {"reasoning_effort": "low"}}, Reasoning(None, "low")),
             (
                 {"additionalModelRequestFields": {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "low"}}},

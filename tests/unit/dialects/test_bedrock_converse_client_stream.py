@@ -241,6 +241,9 @@ def test_a_broken_stream_ends_in_an_exception(error: SekishoError, code: str) ->
     ("error", "code"),
     [
         (Unauthenticated("who"), "UnrecognizedClientException"),
+        (Unauthenticated("who", code="InvalidSignatureException"), "InvalidSignatureException"),
+        (Unauthenticated("who", code="IncompleteSignatureException"), "IncompleteSignatureException"),
+        (Unauthenticated("who", code="invalid_api_key"), "UnrecognizedClientException"),
         (AccessDenied("no"), "AccessDeniedException"),
         (RateLimited("slow"), "ThrottlingException"),
         (BudgetExceeded("spent"), "ServiceQuotaExceededException"),

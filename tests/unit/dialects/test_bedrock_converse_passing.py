@@ -16,6 +16,7 @@ from sekisho.core.errors import InvalidRequest, Unsupported
 from sekisho.core.model import ModelFacts
 from sekisho.core.wire import WireAnswer, WireFault, WireRequest, WriteOptions
 from sekisho.dialects.bedrock_converse import BedrockConverse
+from sekisho.dialects.common.sealed import SealedReasoning, seal
 
 upstream = BedrockConverse()
 COUNT = "/bedrock/model/{model}/count-tokens"
@@ -60,6 +61,43 @@ def test_cache_points_are_not_passed_to_models_that_are_known_to_take_none() -> 
         assert b"cachePoint" in passed(marked, facts).body
 
 
+@pytest.mark.parametrize("name", ["files.read", "x" * 65, ""])
+def test_tool_names_that_converse_refuses_are_translated(name: str) -> None:
+    spec = {"toolSpec": {"name": name, "inputSchema": {"json": {}}}}
+    call = read_call({"messages": HELLO, "toolConfig": {"tools": [{"cachePoint": {"type": "default"}}, spec]}})
+    assert upstream.pass_request(call, CLAUDE, OPTIONS) is None
+
+
+def test_results_without_content_are_translated() -> None:
+    def ask(content: list[Any], tool_input: object) -> ClientCall:
+        use = {"toolUse": {"toolUseId": "a", "name": "t", "input": tool_input}}
+        result = {"toolResult": {"toolUseId": "a", "content": content}}
+        turns = [{"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
+        spec = {"toolSpec": {"name": "t", "inputSchema": {"json": {}}}}
+        return read_call({"messages": [*HELLO, *turns], "toolConfig": {"tools": [spec]}})
+
+    assert upstream.pass_request(ask([], {}), CLAUDE, OPTIONS) is None
+    passed(ask([{"text": "x"}], {"content": []}))
+
+
+def test_reasoning_sealed_by_us_is_translated_and_left_out() -> None:
+    reasoning = {"reasoningText": {"text": "hm", "signature": seal(SealedReasoning("rs_1", "gAAAA"))}}
+    said = {"role": "assistant", "content": [{"reasoningContent": reasoning}, {"text": "done"}]}
+    call = read_call({"messages": [*HELLO, said, *HELLO]})
+    assert upstream.pass_request(call, CLAUDE, OPTIONS) is None
+    body = upstream.write_request(call.chat, CLAUDE, OPTIONS).body
+    assert b"signature" not in body
+    assert b"done" in body
+
+
+@pytest.mark.parametrize("facts", [CLAUDE, ModelFacts(family="nova", thinking="nova")])
+def test_an_effort_alone_starts_no_thinking(facts: ModelFacts) -> None:
+    call = read_call({"messages": HELLO, "outputConfig": {"effort": "high"}})
+    wire = upstream.write_request(call.chat, facts, OPTIONS)
+    assert "additionalModelRequestFields" not in msgspec.json.decode(wire.body)
+    assert wire.dropped == (("output_config.effort",) if facts.family == "nova" else ())
+
+
 class TestBetas:
     FACTS = replace(CLAUDE, betas=frozenset({"context-1m"}))
 
@@ -80,6 +118,24 @@ class TestBetas:
         wire = passed(call, self.FACTS)
         assert msgspec.json.decode(wire.body).get("additionalModelRequestFields") == kept
         assert wire.dropped == dropped
+
+    @pytest.mark.parametrize(
+        "beta",
+        [
+            "compact-2026-01-12",
+            "context-management-2025-06-27",
+            "dangerous-tool-use-2026-09-03",
+            "interleaved-thinking-2025-05-14",
+            "mid-conversation-tool-changes-2026-07-01",
+            "tool-search-tool-2025-10-19",
+        ],
+    )
+    def test_what_only_invoke_model_takes_does_not_reach_it(self, beta: str) -> None:
+        facts = replace(CLAUDE, betas=frozenset({"context-1m", beta}))
+        fields = {"anthropic_beta": ["context-1m", beta]}
+        wire = passed(read_call({"messages": HELLO, "additionalModelRequestFields": fields}), facts)
+        assert msgspec.json.decode(wire.body)["additionalModelRequestFields"] == {"anthropic_beta": ["context-1m"]}
+        assert wire.dropped == ("anthropic_beta",)
 
     def test_an_upstream_that_takes_any_gets_all(self) -> None:
         fields = {"anthropic_beta": ["x"]}

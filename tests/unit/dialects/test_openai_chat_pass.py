@@ -126,3 +126,10 @@ class TestOpenAIsOwnModels:
     )
     def test_odd_messages_are_for_the_upstream_to_refuse(self, messages: str) -> None:
         assert json.loads(send('{"messages":' + messages + "}", "gpt-4o").body)["messages"] == json.loads(messages)
+
+
+@pytest.mark.parametrize(("model", "translated"), [("gpt-5.1", True), ("qwen3", False)])
+def test_tool_names_that_openai_refuses_are_translated(model: str, translated: bool) -> None:
+    tools = [{"type": "function", "function": {"name": "files.read"}}, {"type": "custom", "custom": {"name": "p"}}]
+    call = read_call(client, json.dumps({"messages": [], "tools": tools}).encode())
+    assert (upstream.pass_request(call, ModelFacts(), WriteOptions(model=model)) is None) is translated

@@ -373,3 +373,13 @@ def test_openais_reasoning_survives_the_way_through_another_client() -> None:
     assert passed(again) is None
     _, body = write(again.chat)
     assert body["input"][1] == {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "gAAA"}
+
+
+@pytest.mark.parametrize("kind", ["function", "custom"])
+def test_tool_names_that_openai_refuses_are_translated(kind: str) -> None:
+    def ask(name: str) -> ClientCall:
+        tools = [{"type": "web_search"}, {"type": kind, "name": name, "parameters": {}}]
+        return read_call(client, encode(model="m", input="x", tools=tools))
+
+    assert passed(ask("files.read")) is None
+    assert passed(ask("files_read")) is not None

@@ -39,10 +39,19 @@ def snapshot() -> Snapshot:
         ("gpt-4.1", "gpt"),
         ("meta-llama/Llama-3.3-70B-Instruct", "llama"),
         ("arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abcdef", "profile"),
-        ("claude-sonnet-4-5", None),
+        ("claude-sonnet-4-5", "sonnet"),  # Anthropic's short alias
+        ("claude-sonnet-4", None),
         ("sonnet-4", None),
         ("", None),
     ],
 )
 def test_a_name_finds_the_group_that_serves_the_model(asked: str, group: str | None) -> None:
     assert find_group(snapshot(), asked) == group
+
+
+def test_of_several_groups_with_one_model_the_first_that_is_allowed_is_found() -> None:
+    shot = snapshot()
+    twin = Deployment(id="twin", model_name="twin", model=MODELS["opus"], params={}, model_info={}, where="c.yaml:9:1")
+    both = Snapshot(deployments=(*shot.deployments, twin), groups={**shot.groups, "twin": (twin,)})
+    assert find_group(both, "us.anthropic.claude-opus-4-7") == "opus"
+    assert find_group(both, "us.anthropic.claude-opus-4-7", lambda name: name == "twin") == "twin"

@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -8,7 +9,7 @@ from sekisho.config.snapshot import Deployment, Snapshot
 from sekisho.core.caller import Caller, Scope
 from sekisho.core.errors import AccessDenied, InvalidRequest, UnknownModel
 from sekisho.policy.naming import choose_model
-from sekisho.policy.routing import Stage, plan_roads
+from sekisho.policy.routing import Stage, chance_of_session, plan_roads
 
 ADMIN = Caller(role="proxy_admin")
 
@@ -25,11 +26,16 @@ def snapshot(*deployments: Deployment, **more: Any) -> Snapshot:
     return Snapshot(deployments=deployments, groups=groups, **more)
 
 
+def chance_of(seed: int) -> Callable[[str], float]:
+    dice = Random(seed)
+    return lambda _: dice.random()
+
+
 def plan(
     shot: Snapshot, group: str, resting: dict[str, float] | None = None, who: Caller = ADMIN, seed: int = 0
 ) -> list[tuple[str, list[str]]]:
     rest = resting or {}
-    stages: list[Stage] = plan_roads(shot, who, group, None, lambda name: rest.get(name, 0.0), Random(seed))
+    stages: list[Stage] = plan_roads(shot, who, group, None, lambda name: rest.get(name, 0.0), chance_of(seed))
     return [(stage.group, [one.id for one in stage.deployments]) for stage in stages]
 
 
@@ -109,3 +115,22 @@ def test_the_default_model_too_must_be_allowed() -> None:
     for name in (None, "nope", "g"):
         with pytest.raises(AccessDenied):
             choose_model(shot, who, name)
+
+
+def first_of_session(shot: Snapshot, session: str, resting: str | None = None) -> str:
+    rest = {resting: 5.0}
+    stages = plan_roads(shot, ADMIN, "g", None, lambda name: rest.get(name, 0.0), chance_of_session(session))
+    return stages[0].deployments[0].id
+
+
+def test_a_session_stays_on_its_deployment_and_only_those_of_a_resting_one_move() -> None:
+    shot = snapshot(deployment("a", "g", weight=3), deployment("b", "g", weight=1), deployment("c", "g", weight=1))
+    sessions = [f"session-{number}" for number in range(2000)]
+    homes = {session: first_of_session(shot, session) for session in sessions}
+    assert homes == {session: first_of_session(shot, session) for session in sessions}
+    shares = Counter(homes.values())
+    assert 1100 < shares["a"] < 1300
+    assert 320 < shares["b"] < 480
+    without_b = {session: first_of_session(shot, session, resting="b") for session in sessions}
+    assert all(without_b[session] == home for session, home in homes.items() if home != "b")
+    assert "b" not in without_b.values()

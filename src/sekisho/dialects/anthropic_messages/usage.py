@@ -1,13 +1,9 @@
 """What a call used, as Anthropic tells it: `input_tokens` leaves out what the cache read or wrote."""
 
-from typing import Annotated
-
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from sekisho.core.usage import Usage
-
-# More than any model counts; it keeps a lying upstream's figures in the range of the ledger's integers.
-Count = Annotated[int, Meta(ge=0, le=10**12)]
+from sekisho.dialects.common.counts import Count
 
 
 class CacheCreation(Struct):

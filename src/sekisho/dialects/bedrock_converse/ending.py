@@ -1,16 +1,12 @@
 """How an answer ended and what it used: the shapes that whole answers and streams share."""
 
-from typing import Annotated
-
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from sekisho.core.chat import FinishReason
 from sekisho.core.events import Finish
 from sekisho.core.usage import Usage
 from sekisho.core.wire import WireFault
-
-# More than any model counts; it keeps a lying upstream's figures in the range of the ledger's integers.
-Count = Annotated[int, Meta(ge=0, le=10**12)]
+from sekisho.dialects.common.counts import Count
 
 REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",

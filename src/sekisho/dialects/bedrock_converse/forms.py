@@ -1,9 +1,9 @@
 """Words and values of Converse that both of its sides need."""
 
+from collections.abc import Iterable
 from typing import Final
 
-import msgspec
-from msgspec import Raw
+from sekisho.core.model import ModelFacts
 
 Json = dict[str, object]
 """A JSON object that is being written."""
@@ -27,15 +27,17 @@ DOCUMENT_FORMATS: Final = {
 }
 """Converse's word for each type of file, by media type."""
 
-_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+# fmt: off
+_ONLY_INVOKE: Final = (
+    "compact-", "context-management-", "dangerous-tool-use-", "interleaved-thinking-", "mid-conversation-",
+    "tool-search-tool-",
+)
+# fmt: on
+"""How those beta flags begin that InvokeModel takes and Converse does not. Sources: as in the Bedrock model table."""
 
 
-def read_arguments(text: str) -> Raw | Json:
-    """The arguments of a tool call as an object, since Converse takes no other; a broken text is kept in one."""
-    if not text or text.isspace():
-        return {}
-    try:
-        _decode_object(text)
-    except (msgspec.DecodeError, RecursionError):
-        return {"arguments": text}
-    return Raw(text.encode())
+def allow_betas(asked: Iterable[str], facts: ModelFacts) -> list[str]:
+    """Those of the beta flags that Converse takes for a model: `facts.betas` has what InvokeModel takes."""
+    if facts.betas is None:
+        return list(asked)
+    return [beta for beta in asked if beta in facts.betas and not beta.startswith(_ONLY_INVOKE)]

@@ -16,7 +16,6 @@ from sekisho.dialects.anthropic_messages.calling.passing import start_passage
 from sekisho.dialects.anthropic_messages.calling.request import DEFAULT_MAX_TOKENS, draft_request
 from sekisho.dialects.anthropic_messages.calling.stream import EventReader
 from sekisho.dialects.anthropic_messages.family import FAMILY
-from sekisho.dialects.anthropic_messages.usage import Count
 from sekisho.dialects.bedrock_invoke.envelope import (
     METADATA_HEADER,
     REQUEST_HEADERS,
@@ -26,13 +25,11 @@ from sekisho.dialects.bedrock_invoke.envelope import (
 from sekisho.dialects.bedrock_invoke.stripping import names_sources, strip_for_bedrock
 from sekisho.dialects.common.bedrock_errors import read_exception
 from sekisho.dialects.common.bedrock_metadata import write_metadata
+from sekisho.dialects.common.counts import Count
 from sekisho.dialects.common.eventstream import Frame, FrameDecoder
 from sekisho.dialects.common.members import write_members
 from sekisho.dialects.common.pieces import read_pieces
-
-_TIERS = ("flex", "priority")
-# Tiers by which a client asks for nothing but the usual.
-_USUAL_TIERS = (None, "auto", "default", "standard", "standard_only")
+from sekisho.dialects.common.tiers import BEDROCK_TIERS, USUAL_TIERS
 
 
 class _Chunk(Struct):
@@ -62,7 +59,7 @@ class InvokeUpstream:
         if draft.betas:
             body["anthropic_beta"] = draft.betas
         dropped = draft.dropped
-        if draft.service_tier not in (*_TIERS, *_USUAL_TIERS):
+        if draft.service_tier not in (*BEDROCK_TIERS, *USUAL_TIERS):
             dropped = (*dropped, "service_tier")
         return WireRequest(
             body=_encode(body | draft.fields),
@@ -81,7 +78,7 @@ class InvokeUpstream:
         passage.change("anthropic_version", to_bedrock_version(passage.version))
         if passage.betas:
             passage.change("anthropic_beta", passage.betas)
-        if tier not in (*_TIERS, *_USUAL_TIERS):
+        if tier not in (*BEDROCK_TIERS, *USUAL_TIERS):
             passage.notes.drop("service_tier")
         return WireRequest(
             body=write_members(passage.members),
@@ -159,7 +156,7 @@ class InvokeStreamReader:
 def _write_headers(told: Mapping[str, str], tier: str | None, options: WriteOptions) -> dict[str, str]:
     """The client's own headers for Bedrock, the tier that its body named, and what Bedrock shall log of the call."""
     headers = {name: told[name] for name in REQUEST_HEADERS if name in told}
-    if tier in _TIERS and tier is not None:
+    if tier in BEDROCK_TIERS and tier is not None:
         headers.setdefault(TIER_HEADER, tier)
     pairs = write_metadata({**options.metadata, **_read_pairs(headers.get(METADATA_HEADER))})
     if pairs:

@@ -43,6 +43,8 @@ _KINDS: Final[tuple[tuple[type[SekishoError], str], ...]] = (
     (UpstreamRejected, "ValidationException"),
 )
 """The first class that an error belongs to gives its name; the narrow ones stand first."""
+_SIGNATURE_FAULTS: Final = frozenset({"IncompleteSignatureException", "InvalidSignatureException"})
+"""What AWS says of a wrong signature, which those who check one give as the error's code."""
 # The only exceptions that the service model knows inside the streams of both ConverseStream and InvokeModel.
 _IN_STREAMS: Final = {
     "ValidationException": "validationException",
@@ -76,6 +78,8 @@ def bedrock_exception(error: SekishoError) -> bytes:
 
 
 def _find_kind(error: SekishoError) -> str:
+    if isinstance(error, Unauthenticated) and error.code in _SIGNATURE_FAULTS:
+        return error.code
     for kind, name in _KINDS:
         if isinstance(error, kind):
             return name

@@ -11,6 +11,11 @@ CONVERSE_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 _READABLE_LENGTH = 50
 
 
+def is_allowed_name(name: str, longest: int = 64) -> bool:
+    """Whether upstreams take a tool of this name: letters, digits, `_` and `-`, `longest` of them at most."""
+    return len(name) <= longest and _NAME.fullmatch(name) is not None
+
+
 class ToolNames:
     """Tool names as they go over the wire: the client's own where allowed, else a stable alias.
 
@@ -20,14 +25,14 @@ class ToolNames:
 
     def __init__(self, names: Iterable[str], longest: int = 64) -> None:
         self._longest = longest
-        self._wire = {name: name for name in names if self._is_allowed(name)}
+        self._wire = {name: name for name in names if is_allowed_name(name, longest)}
         self._taken = set(self._wire)
 
     def to_wire(self, name: str) -> str:
         """The name to send for a client's name."""
         known = self._wire.get(name)
         if known is None:
-            known = name if self._is_allowed(name) and name not in self._taken else self._make_alias(name)
+            known = name if is_allowed_name(name, self._longest) and name not in self._taken else self._make_alias(name)
             self._wire[name] = known
             self._taken.add(known)
         return known
@@ -36,9 +41,6 @@ class ToolNames:
     def changed(self) -> dict[str, str]:
         """The client's name of every tool whose name was changed, by its changed name."""
         return {wire: name for name, wire in self._wire.items() if wire != name}
-
-    def _is_allowed(self, name: str) -> bool:
-        return len(name) <= self._longest and _NAME.fullmatch(name) is not None
 
     def _make_alias(self, name: str) -> str:
         readable = _NOT_IN_NAME.sub("_", name)[:_READABLE_LENGTH]

@@ -1,19 +1,15 @@
 """What OpenAI's formats have in common: the error object, and usage as most of them tell it."""
 
-from typing import Annotated
-
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from sekisho.core.errors import SekishoError
 from sekisho.core.events import UsageReport
 from sekisho.core.money import dollars_from_nano
 from sekisho.core.usage import Usage
 from sekisho.core.wire import HeaderPairs, Piece, WireFault
+from sekisho.dialects.common.counts import Count
 from sekisho.dialects.common.sse import SseDecoder, SseEvent, encode_event
-
-Count = Annotated[int, Meta(ge=0, le=10**12)]
-"""More than any model counts; it keeps a lying upstream's figures in the range of the ledger's integers."""
 
 STREAM_TYPE = b"text/event-stream; charset=utf-8"
 DONE = b"[DONE]"

@@ -1,11 +1,12 @@
 """What the bodies of OpenAI's formats have in common around the question: read for us, edited for upstreams."""
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
-from sekisho.core.chat import ClientCall
+from sekisho.core.chat import ClientCall, Opening
 from sekisho.core.wire import WriteOptions
 from sekisho.dialects.common.fields import decode_body, read_flag, read_object
 from sekisho.dialects.common.members import read_members, write_members
@@ -22,6 +23,18 @@ class EnvelopeFields(WishFields):
     extra_body: object = None
 
 
+class Turn(Struct):
+    """A message of a conversation, as far as attribution looks at it."""
+
+    role: object = None
+    content: Raw = Raw(b"null")
+
+
+class _Part(Struct):
+    text: object = None
+
+
+_decode_content = msgspec.json.Decoder(str | list[_Part] | None).decode
 _Envelope = TypeVar("_Envelope", bound=EnvelopeFields)
 
 
@@ -34,7 +47,7 @@ def read_envelope(body: bytes, kind: type[_Envelope], *, loose: str = "") -> tup
     Raises:
         InvalidRequest: The body is no JSON object.
     """
-    envelope = _decode(body, kind, loose)
+    envelope = decode_envelope(body, kind, loose)
     if envelope.extra_body is None:
         return envelope, body
     read_object(envelope.extra_body, "extra_body")
@@ -42,10 +55,11 @@ def read_envelope(body: bytes, kind: type[_Envelope], *, loose: str = "") -> tup
     wrapped = read_members(bytes(members.pop("extra_body")))
     wrapped.pop("extra_body", None)
     body = write_members(wrapped | members)
-    return _decode(body, kind, loose), body
+    return decode_envelope(body, kind, loose), body
 
 
-def _decode(body: bytes, kind: type[_Envelope], loose: str) -> _Envelope:
+def decode_envelope(body: bytes, kind: type[_Envelope], loose: str) -> _Envelope:
+    """The envelope as `read_envelope` has it, of a body in which nothing is wrapped."""
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -58,6 +72,28 @@ def read_include_usage(envelope: EnvelopeFields) -> bool:
     """Whether a stream is to end with a usage chunk."""
     options = read_optional(envelope.stream_options, "stream_options", read_object) or {}
     return read_optional(options.get("include_usage"), "stream_options.include_usage", read_flag) or False
+
+
+def read_opening(turns: Iterable[Turn], system: Iterable[str] = ()) -> Opening:
+    """The texts of all system messages before the first user message, after those of `system`, and of that one."""
+    texts = list(system)
+    for turn in turns:
+        if turn.role in ("system", "developer"):
+            texts.append(_read_texts(turn.content))
+        elif turn.role == "user":
+            return Opening("\n".join(texts), _read_texts(turn.content))
+    return Opening("\n".join(texts))
+
+
+def _read_texts(content: Raw) -> str:
+    """The text in the content of a message; empty when it is not as it should be, which the whole's reader will say."""
+    try:
+        decoded = _decode_content(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    if isinstance(decoded, str):
+        return decoded
+    return "\n".join(part.text for part in decoded or () if isinstance(part.text, str) and part.text)
 
 
 def edit_members(call: ClientCall, options: WriteOptions) -> dict[str, Raw | object]:

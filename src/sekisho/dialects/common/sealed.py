@@ -4,6 +4,7 @@ A seal is `sekisho1.` and base64url of a JSON object whose `kind` tells what it 
 it may read it, and a model's own signatures inside are what a forged one fails on.
 """
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
@@ -12,6 +13,12 @@ from msgspec import Struct
 
 SEAL: Final = "sekisho1."
 """How every seal begins."""
+_SEALED_SIGNATURE: Final = re.compile(rb'"signature"\s*:\s*"' + re.escape(SEAL.encode()))
+
+
+def has_sealed_signature(body: bytes) -> bool:
+    """Whether there is reasoning in a JSON body that is signed with a seal of ours, which no upstream takes."""
+    return _SEALED_SIGNATURE.search(body) is not None
 
 
 class SealedThinking(Struct, frozen=True, tag_field="kind", tag="thinking", omit_defaults=True):

@@ -1,8 +1,6 @@
 """Reads the content of messages: text, pictures, files, reasoning, and the marks for prompt caching."""
 
-import re
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 from sekisho.core.chat import CacheMark, Document, Image, Part, RedactedThinking, Text, Thinking
 from sekisho.core.errors import InvalidRequest, Unsupported
@@ -15,17 +13,9 @@ from sekisho.dialects.common.fields import (
     read_text,
     wrong_type,
 )
+from sekisho.dialects.common.inline import read_picture, split_data_url
 
-_IMAGE_TYPES: Final = {
-    "image/png": "image/png",
-    "image/jpeg": "image/jpeg",
-    "image/jpg": "image/jpeg",  # not registered, but often sent
-    "image/gif": "image/gif",
-    "image/webp": "image/webp",
-}
 _TTLS: Final[tuple[Literal["5m", "1h"], ...]] = ("5m", "1h")
-_DATA_URL: Final = re.compile(r"data:([^;,]*)(?:;[^;,]*)*?;base64,", re.IGNORECASE)
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 
 def read_parts(content: object, path: str) -> list[Text | Image | Document]:
@@ -116,28 +106,9 @@ def _read_part(value: object, path: str) -> Text | Image | Document:
 def _read_image(value: object, path: str, cache: CacheMark | None) -> Image:
     if not isinstance(value, str):  # a bare string is not OpenAI's form, but common
         path, value = f"{path}.url", read_object(value, path).get("url")
-    url = read_text(value, path)
-    if url[:5].lower() != "data:":
-        _check_web_url(url, path)
-        return Image(url=url, cache=cache)
-    media_type, data = _split_data_url(url, path)
-    known = _IMAGE_TYPES.get(media_type)
-    if known is None:
-        raise InvalidRequest(
-            f"`{path}`: pictures may be png, jpeg, gif or webp, not {quote(media_type)}.",
-            param=path,
-        )
-    return Image(media_type=known, data=data, cache=cache)
-
-
-def _check_web_url(url: str, path: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:  # a broken IPv6 address
-        usable = False
-    if not usable:
-        raise InvalidRequest(f"`{path}` must be a data:, http: or https: URL.", param=path)
+    image = read_picture(read_text(value, path), path)
+    image.cache = cache
+    return image
 
 
 def _read_file(value: object, path: str, cache: CacheMark | None) -> Document:
@@ -147,7 +118,7 @@ def _read_file(value: object, path: str, cache: CacheMark | None) -> Document:
             f"`{path}.file_id`: files by id are not supported; send the content as `file_data`.",
             param=f"{path}.file_id",
         )
-    media_type, data = _split_data_url(read_text(file.get("file_data"), f"{path}.file_data"), f"{path}.file_data")
+    media_type, data = split_data_url(read_text(file.get("file_data"), f"{path}.file_data"), f"{path}.file_data")
     name = file.get("filename")
     return Document(
         name="document" if name is None else read_name(name, f"{path}.filename"),
@@ -155,17 +126,3 @@ def _read_file(value: object, path: str, cache: CacheMark | None) -> Document:
         data=data,
         cache=cache,
     )
-
-
-def _split_data_url(url: str, path: str) -> tuple[str, str]:
-    """Media type (lower case) and base64 text of a `data:` URL (RFC 2397), both checked."""
-    head = _DATA_URL.match(url)
-    if head is None:
-        raise InvalidRequest(f"`{path}` must look like data:<media type>;base64,<data>.", param=path)
-    data = url[head.end() :]
-    # Alphabet, then length: together they leave only correct padding.
-    if _BASE64.fullmatch(data) is None or len(data) % 4:
-        raise InvalidRequest(
-            f"`{path}`: the data is not valid base64 (standard alphabet, padded, no line breaks).", param=path
-        )
-    return head[1].strip().lower(), data

@@ -4,21 +4,26 @@ Each field of the body has one of three fates: it is read into the neutral form,
 here, or it goes to `ChatRequest.extras` unless it has its neutral default.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from sekisho.core.chat import ChatRequest
 from sekisho.dialects.common.fields import (
     decode_body,
     read_flag,
-    read_integer,
     read_name,
     read_names,
-    read_number,
     read_object,
     read_text,
     refuse_deep_nesting,
-    wrong_type,
+)
+from sekisho.dialects.common.openai_fields import (
+    EXTRAS,
+    Extras,
+    read_count,
+    read_positive,
+    read_share,
+    read_stop,
+    read_temperature,
 )
 from sekisho.dialects.common.wishes import is_gateway_field, read_optional
 from sekisho.dialects.openai_chat.messages import read_messages
@@ -40,14 +45,10 @@ _PARTLY_READ: Final = {
     "output_config": frozenset({"effort"}),
 }
 # Known fields without a neutral form: how to check them, and the value that asks for nothing.
-_EXTRAS: Final[dict[str, tuple[Callable[[object, str], object], object]]] = {
-    "n": (lambda value, path: read_integer(value, path, minimum=1), 1),
-    "seed": (read_integer, None),
+_EXTRAS: Final[Extras] = {
+    **EXTRAS,
     "logprobs": (read_flag, False),
-    "top_logprobs": (lambda value, path: read_integer(value, path, minimum=0), 0),
-    "logit_bias": (read_object, {}),
-    "presence_penalty": (lambda value, path: read_number(value, path, minimum=-2, maximum=2), 0),
-    "frequency_penalty": (lambda value, path: read_number(value, path, minimum=-2, maximum=2), 0),
+    "top_logprobs": (read_count, 0),
     "prediction": (read_object, None),
     "modalities": (read_names, ["text"]),
     "audio": (read_object, None),
@@ -70,10 +71,10 @@ def read_chat(body: bytes) -> ChatRequest:
         tool_choice=read_tool_choice(fields),
         parallel_tool_calls=read_optional(fields.get("parallel_tool_calls"), "parallel_tool_calls", read_flag),
         max_output_tokens=read_output_limit(fields.get("max_tokens"), fields.get("max_completion_tokens")),
-        temperature=read_optional(fields.get("temperature"), "temperature", _read_temperature),
-        top_p=read_optional(fields.get("top_p"), "top_p", _read_share),
-        top_k=read_optional(fields.get("top_k"), "top_k", _read_count),
-        stop=read_optional(fields.get("stop"), "stop", _read_stop) or [],
+        temperature=read_optional(fields.get("temperature"), "temperature", read_temperature),
+        top_p=read_optional(fields.get("top_p"), "top_p", read_share),
+        top_k=read_optional(fields.get("top_k"), "top_k", read_count),
+        stop=read_optional(fields.get("stop"), "stop", read_stop) or [],
         reasoning=read_reasoning(fields),
         response_format=read_response_format(fields),
         service_tier=read_optional(fields.get("service_tier"), "service_tier", read_name),
@@ -83,33 +84,9 @@ def read_chat(body: bytes) -> ChatRequest:
 
 def read_output_limit(old: object, new: object) -> int | None:
     """The most tokens to answer with, from `max_tokens` and its later name `max_completion_tokens`, which wins."""
-    limit = read_optional(old, "max_tokens", _read_positive)
-    later = read_optional(new, "max_completion_tokens", _read_positive)
+    limit = read_optional(old, "max_tokens", read_positive)
+    later = read_optional(new, "max_completion_tokens", read_positive)
     return limit if later is None else later
-
-
-def _read_positive(value: object, path: str) -> int:
-    return read_integer(value, path, minimum=1)
-
-
-def _read_count(value: object, path: str) -> int:
-    return read_integer(value, path, minimum=0)
-
-
-def _read_temperature(value: object, path: str) -> float:
-    return read_number(value, path, minimum=0, maximum=2)
-
-
-def _read_share(value: object, path: str) -> float:
-    return read_number(value, path, minimum=0, maximum=1)
-
-
-def _read_stop(value: object, path: str) -> list[str]:
-    if isinstance(value, str):
-        return [read_name(value, path)]
-    if isinstance(value, list):
-        return read_names(value, path)
-    raise wrong_type(value, path, "a string or an array of strings")
 
 
 def _read_extras(fields: _Fields) -> _Fields:

@@ -19,8 +19,8 @@ class OpenAIChatUpstream:
         """A translated body. Raises Unsupported for what must not be dropped."""
         return write_request(chat, facts, options)
 
-    def pass_request(self, call: ClientCall, facts: ModelFacts, options: WriteOptions) -> WireRequest:
-        """The client's own body."""
+    def pass_request(self, call: ClientCall, facts: ModelFacts, options: WriteOptions) -> WireRequest | None:
+        """The client's own body; None when it has to be translated."""
         return pass_request(call, facts, options)
 
     def read_answer(self, answer: WireAnswer, request: WireRequest) -> ChatAnswer:

@@ -4,9 +4,7 @@ Pictures and files that stand in a tool's result follow it in a user message, si
 Cache marks are left out: servers of this format cache by themselves.
 """
 
-import base64
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from sekisho.core.chat import (
@@ -21,8 +19,8 @@ from sekisho.core.chat import (
     ToolCall,
     ToolResult,
 )
-from sekisho.core.errors import Unsupported
 from sekisho.core.model import ModelFacts
+from sekisho.dialects.common.inline import LEFT_OUT, tell_document, write_file_data, write_picture
 from sekisho.dialects.common.names import CallIds, ToolNames
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.turns import merge_turns, pair_tool_results
@@ -31,10 +29,6 @@ Json = dict[str, object]
 """A JSON object that is being written."""
 
 _CALL_ID: Final = re.compile(r"[\x20-\x7e]{1,40}")
-# The first bytes of each format, in base64: clients send pictures without or with a wrong media type.
-_IMAGE_STARTS: Final = {"iVBORw0KGgo": "png", "/9j/": "jpeg", "R0lGOD": "gif", "UklGR": "webp"}
-_TEXT_TYPES: Final = ("application/json", "application/xml", "application/yaml", "application/x-yaml")
-_LEFT_OUT: Final = "[left out: the model cannot read it]"
 
 
 def write_messages(
@@ -139,50 +133,25 @@ class _Writer:
     def _write_image(self, image: Image) -> Json:
         if not self._facts.vision and self._facts.family != "unknown":
             return self._leave_out("The model cannot see pictures.")
-        return {"type": "image_url", "image_url": {"url": image.url or _write_image_data(image)}}
+        return {"type": "image_url", "image_url": {"url": write_picture(image)}}
 
     def _write_document(self, document: Document) -> Json:
         """A text file as text, which every model reads; others as a file, which OpenAI takes when it is a PDF."""
         if document.cited:
             self._notes.drop("citations")
-        if not document.data:
-            raise Unsupported("The file has no content: send it inline, as base64.", param="messages")
-        kind = (document.media_type or "").partition(";")[0].strip().lower()
-        if kind.startswith("text/") or kind in _TEXT_TYPES:
-            return {"type": "text", "text": _tell_document(document, document.data)}
+        if (told := tell_document(document)) is not None:
+            return {"type": "text", "text": told}
+        data = write_file_data(document)
         if not self._facts.documents and self._facts.family != "unknown":
             return self._leave_out("The model cannot read files.")
-        file = {"filename": document.name, "file_data": f"data:{kind or 'application/pdf'};base64,{document.data}"}
-        return {"type": "file", "file": file}
+        return {"type": "file", "file": {"filename": document.name, "file_data": data}}
 
     def _leave_out(self, reason: str) -> Json:
         self._notes.refuse("messages", reason)
-        return {"type": "text", "text": _LEFT_OUT}
+        return {"type": "text", "text": LEFT_OUT}
 
 
 def _simplify(parts: list[Json]) -> str | list[Json]:
     """The content of a message: a plain string when it is a single text, which is what every server knows."""
     text = parts[0].get("text") if len(parts) == 1 else None
     return text if isinstance(text, str) else parts
-
-
-def _write_image_data(image: Image) -> str:
-    if not image.data:
-        raise Unsupported("The picture has no content: send it inline, as base64.", param="messages")
-    found = _first_match(image.data, _IMAGE_STARTS)
-    media_type = f"image/{found}" if found is not None else image.media_type or "image/png"
-    return f"data:{media_type};base64,{image.data}"
-
-
-def _first_match(data: str, starts: dict[str, str]) -> str | None:
-    candidates: Iterable[str] = (value for start, value in starts.items() if data.startswith(start))
-    return next(iter(candidates), None)
-
-
-def _tell_document(document: Document, data: str) -> str:
-    try:
-        text = base64.b64decode(data, validate=True).decode("utf-8", "replace")
-    except ValueError as error:
-        raise Unsupported("The content of a file is not valid base64.", param="messages") from error
-    context = f"{document.context}\n" if document.context else ""
-    return f"{context}[File {document.name}]\n{text}"

@@ -7,15 +7,13 @@ from sekisho.core.model import ModelFacts
 from sekisho.dialects.common.extras import leave_out_extra
 from sekisho.dialects.common.names import ToolNames
 from sekisho.dialects.common.omissions import Omissions
+from sekisho.dialects.common.openai_options import choose_effort, write_schema
 from sekisho.dialects.common.reasoning import name_wish
 from sekisho.dialects.common.schemas import complete_schema
 from sekisho.dialects.openai_chat import vendor
 from sekisho.dialects.openai_chat.upstream_messages import Json
 
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
-# The budgets up to which Anthropic's clients mean a low and a medium effort; the same as for Claude on Bedrock.
-_LOW_BUDGET: Final = 2048
-_MEDIUM_BUDGET: Final = 8192
 # What every server of the format knows, and what only OpenAI does.
 _COMMON_EXTRAS: Final = frozenset({"seed", "logit_bias", "presence_penalty", "frequency_penalty"})
 # fmt: off
@@ -24,21 +22,6 @@ _OPENAI_EXTRAS: Final = frozenset({
     "safety_identifier", "store", "verbosity", "web_search_options",
 })
 # fmt: on
-# Tiers by which a client asks for nothing but the usual, in OpenAI's words and in Anthropic's.
-_USUAL_TIERS: Final = (None, "auto", "default", "standard", "standard_only")
-_TIERS: Final = ("flex", "priority", "scale", "fast")
-
-
-def offer_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> list[Tool]:
-    """The tools that the request will carry, each name once. Raises Unsupported when the model takes none."""
-    if chat.tools and not facts.tools:
-        notes.refuse("tools", "The model takes no tools.")
-        return []
-    by_name: dict[str, Tool] = {}
-    for tool in chat.tools:
-        if by_name.setdefault(tool.name, tool) is not tool:
-            notes.drop("tools")
-    return list(by_name.values())
 
 
 def write_tools(tools: list[Tool], names: ToolNames, notes: Omissions) -> list[Json]:
@@ -130,7 +113,7 @@ def write_reasoning(wish: Reasoning | None, model: str, facts: ModelFacts, notes
     """How much to think, as `reasoning_effort`."""
     if wish is None:
         return {}
-    effort = _effort_of(wish)
+    effort = choose_effort(wish)
     if effort is None:
         return {}
     if vendor.takes_effort(model, facts):
@@ -140,31 +123,13 @@ def write_reasoning(wish: Reasoning | None, model: str, facts: ModelFacts, notes
     return {}
 
 
-def _effort_of(wish: Reasoning) -> str | None:
-    """The effort said, or the one that a budget comes to; None for the model's own default."""
-    if wish.mode == "disabled":
-        return "none"
-    if wish.effort is not None:
-        return wish.effort
-    if wish.budget_tokens is None:
-        return None
-    if wish.budget_tokens <= _LOW_BUDGET:
-        return "low"
-    return "medium" if wish.budget_tokens <= _MEDIUM_BUDGET else "high"
-
-
 def write_response_format(wanted: ResponseFormat | None) -> Json:
     """JSON wanted as the answer."""
     if wanted is None:
         return {}
     if wanted.schema is None:
         return {"response_format": {"type": "json_object"}}
-    form: Json = {"name": wanted.name, "schema": wanted.schema}
-    if wanted.description:
-        form["description"] = wanted.description
-    if wanted.strict is not None:
-        form["strict"] = wanted.strict
-    return {"response_format": {"type": "json_schema", "json_schema": form}}
+    return {"response_format": {"type": "json_schema", "json_schema": write_schema(wanted)}}
 
 
 def write_extras(chat: ChatRequest, notes: Omissions, *, own: bool) -> Json:
@@ -181,12 +146,3 @@ def write_extras(chat: ChatRequest, notes: Omissions, *, own: bool) -> Json:
         else:
             leave_out_extra(name, value, notes)
     return fields
-
-
-def write_tier(tier: str | None, notes: Omissions, *, own: bool) -> Json:
-    """How soon the answer is wanted, and at what price."""
-    if own and tier in _TIERS:
-        return {"service_tier": tier}
-    if tier not in _USUAL_TIERS:
-        notes.drop("service_tier")
-    return {}

@@ -4,24 +4,24 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from sekisho.core.chat import ChatRequest, ClientCall
 from sekisho.core.model import ModelFacts
 from sekisho.core.wire import WireRequest, WriteOptions
 from sekisho.dialects.common.members import write_members
-from sekisho.dialects.common.names import ToolNames
+from sekisho.dialects.common.names import ToolNames, is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.openai_envelope import edit_members
+from sekisho.dialects.common.openai_options import write_tier
+from sekisho.dialects.common.tools import offer_tools
 from sekisho.dialects.openai_chat import vendor
 from sekisho.dialects.openai_chat.upstream_messages import Json, write_messages
 from sekisho.dialects.openai_chat.upstream_options import (
-    offer_tools,
     write_extras,
     write_reasoning,
     write_response_format,
     write_sampling,
-    write_tier,
     write_tool_use,
     write_tools,
 )
@@ -33,6 +33,16 @@ _FOREIGN_MEMBERS: Final = {
     for name in ("cache_control", "provider_specific_fields", "reasoning", "reasoning_content", "thinking_blocks")
 }
 
+
+class _Function(Struct):
+    name: str
+
+
+class _Tool(Struct):
+    function: _Function | None = None
+
+
+_decode_tools = msgspec.json.Decoder(list[_Tool] | None).decode
 _encode = msgspec.json.Encoder().encode
 _decode_items = msgspec.json.Decoder(list[Raw]).decode
 
@@ -65,17 +75,28 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
     return WireRequest(body=_encode(body), tool_names=names.changed, dropped=notes.fields)
 
 
-def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> WireRequest:
+def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> WireRequest | None:
     """Passes on a body of this format. Every member that is not edited keeps its bytes, known or not.
 
     Beside what is edited in all of OpenAI's formats, its own models get the output limit under the name that they
-    demand, and what clients of other vendors put into messages and OpenAI refuses is taken out.
+    demand, and what clients of other vendors put into messages and OpenAI refuses is taken out. None when tools have
+    names that OpenAI refuses.
     """
     members = edit_members(call, options)
     dropped: tuple[str, ...] = ()
+    if vendor.is_openai(options.model, facts) and not _takes_tool_names(members.get("tools")):
+        return None
     if vendor.is_openai(options.model, facts):
         dropped = _suit_openai(members, facts, options)
     return WireRequest(body=write_members(members), native=True, dropped=dropped)
+
+
+def _takes_tool_names(tools: Raw | object) -> bool:
+    try:
+        told = _decode_tools(tools) if isinstance(tools, Raw) else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return True  # the upstream will say what is wrong with it
+    return all(is_allowed_name(tool.function.name) for tool in told or () if tool.function is not None)
 
 
 def _suit_openai(members: dict[str, Raw | object], facts: ModelFacts, options: WriteOptions) -> tuple[str, ...]:

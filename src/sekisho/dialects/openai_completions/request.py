@@ -1,6 +1,5 @@
 """Reads a Completions request: its envelope, and its prompt as a conversation for chat models."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -10,16 +9,20 @@ from sekisho.core.wire import Inbound
 from sekisho.dialects.common.fields import (
     decode_body,
     read_flag,
-    read_integer,
-    read_name,
-    read_names,
-    read_number,
-    read_object,
     read_text,
     refuse_deep_nesting,
     wrong_type,
 )
 from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_envelope, read_include_usage
+from sekisho.dialects.common.openai_fields import (
+    EXTRAS,
+    Extras,
+    read_count,
+    read_positive,
+    read_share,
+    read_stop,
+    read_temperature,
+)
 from sekisho.dialects.common.wishes import is_gateway_field, read_optional, read_wishes
 from sekisho.dialects.openai_completions.infill import write_conversation
 
@@ -32,13 +35,9 @@ _READ_FIELDS: Final = frozenset({
 })
 # fmt: on
 # Fields without a neutral form: how to check them, and the value that asks for nothing.
-_EXTRAS: Final[dict[str, tuple[Callable[[object, str], object], object]]] = {
-    "n": (lambda value, path: read_integer(value, path, minimum=1), 1),
-    "seed": (read_integer, None),
-    "logprobs": (lambda value, path: read_integer(value, path, minimum=0), None),
-    "logit_bias": (read_object, {}),
-    "presence_penalty": (lambda value, path: read_number(value, path, minimum=-2, maximum=2), 0),
-    "frequency_penalty": (lambda value, path: read_number(value, path, minimum=-2, maximum=2), 0),
+_EXTRAS: Final[Extras] = {
+    **EXTRAS,
+    "logprobs": (read_count, None),
 }
 
 
@@ -78,7 +77,7 @@ def read_chat(body: bytes) -> ChatRequest:
     """
     fields = decode_body(body)
     suffix = read_optional(fields.get("suffix"), "suffix", read_text)
-    best_of = read_optional(fields.get("best_of"), "best_of", _read_count)
+    best_of = read_optional(fields.get("best_of"), "best_of", read_count)
     read_optional(fields.get("echo"), "echo", read_flag)
     if best_of is not None and best_of > 1:
         raise Unsupported("`best_of`: the model gives one answer; leave it out.", param="best_of")
@@ -87,10 +86,10 @@ def read_chat(body: bytes) -> ChatRequest:
         system=system,
         messages=messages,
         max_output_tokens=_read_limit(fields.get("max_tokens")),
-        temperature=read_optional(fields.get("temperature"), "temperature", _read_temperature),
-        top_p=read_optional(fields.get("top_p"), "top_p", _read_share),
-        top_k=read_optional(fields.get("top_k"), "top_k", _read_count),
-        stop=read_optional(fields.get("stop"), "stop", _read_stop) or [],
+        temperature=read_optional(fields.get("temperature"), "temperature", read_temperature),
+        top_p=read_optional(fields.get("top_p"), "top_p", read_share),
+        top_k=read_optional(fields.get("top_k"), "top_k", read_count),
+        stop=read_optional(fields.get("stop"), "stop", read_stop) or [],
         extras=_read_extras(fields),
     )
 
@@ -117,28 +116,8 @@ def _read_prompt(value: object) -> str:
 
 def _read_limit(value: object) -> int:
     """The most tokens to answer with: few by default, as OpenAI has it."""
-    limit = read_optional(value, "max_tokens", lambda given, path: read_integer(given, path, minimum=1))
+    limit = read_optional(value, "max_tokens", read_positive)
     return _DEFAULT_MAX_TOKENS if limit is None else limit
-
-
-def _read_count(value: object, path: str) -> int:
-    return read_integer(value, path, minimum=0)
-
-
-def _read_temperature(value: object, path: str) -> float:
-    return read_number(value, path, minimum=0, maximum=2)
-
-
-def _read_share(value: object, path: str) -> float:
-    return read_number(value, path, minimum=0, maximum=1)
-
-
-def _read_stop(value: object, path: str) -> list[str]:
-    if isinstance(value, str):
-        return [read_name(value, path)]
-    if isinstance(value, list):
-        return read_names(value, path)
-    raise wrong_type(value, path, "a string or an array of strings")
 
 
 def _read_extras(fields: dict[str, object]) -> dict[str, object]:

@@ -19,7 +19,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
     """The JSON object of a body. Raises Refusal."""
     try:
         document: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"The request body is not a JSON object: {error}"
         raise Refusal("SerializationException", message, 400) from None
     return document

@@ -10,7 +10,8 @@ from sekisho.core.events import ChatAnswer
 from sekisho.core.wire import WireFault, WireRequest
 from sekisho.dialects.anthropic_messages.citations import parse_citation
 from sekisho.dialects.anthropic_messages.stopping import read_finish
-from sekisho.dialects.anthropic_messages.usage import Count, ToldUsage, read_usage
+from sekisho.dialects.anthropic_messages.usage import ToldUsage, read_usage
+from sekisho.dialects.common.counts import Count
 
 AnswerPart = Text | Thinking | RedactedThinking | ToolCall
 

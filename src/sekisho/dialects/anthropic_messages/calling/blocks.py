@@ -2,10 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Iterable
 
 from sekisho.core.chat import (
-    CacheMark,
     Document,
     Image,
     Message,
@@ -17,12 +15,13 @@ from sekisho.core.chat import (
     ToolResult,
 )
 from sekisho.core.model import ModelFacts
-from sekisho.dialects.anthropic_messages.arguments import read_arguments
 from sekisho.dialects.anthropic_messages.calling.cache import Json, mark_block
 from sekisho.dialects.anthropic_messages.citations import build_citation
+from sekisho.dialects.common.marks import find_mark
 from sekisho.dialects.common.media import find_image_type
 from sekisho.dialects.common.names import ToolNames
 from sekisho.dialects.common.omissions import Omissions
+from sekisho.dialects.common.tools import read_arguments
 from sekisho.dialects.common.turns import is_blank
 
 _LEFT_OUT: Json = {"type": "text", "text": "[left out: the model cannot read it]"}
@@ -43,7 +42,7 @@ class BlockWriter:
         after: list[Json] = []
         for part in turn.parts:
             block = self._write_part(part, own=turn.role == "assistant")
-            content.append(mark_block(block, _mark_of(part), "messages", self._facts, self._notes))
+            content.append(mark_block(block, find_mark(part), "messages", self._facts, self._notes))
             if isinstance(part, ToolResult) and part.is_error:
                 after += [self._write_part(shown) for shown in part.parts if not isinstance(shown, Text)]
         return {"role": turn.role, "content": content + after}
@@ -135,16 +134,3 @@ def _write_text(text: Text, *, own: bool) -> Json:
         if told:
             block["citations"] = told
     return block
-
-
-def _mark_of(part: Part) -> CacheMark | None:
-    """The cache mark of a part; one inside a tool's result counts for the whole."""
-    if isinstance(part, Thinking | RedactedThinking):
-        return None
-    if isinstance(part, ToolResult) and part.cache is None:
-        return _last_mark(part.parts)
-    return part.cache
-
-
-def _last_mark(parts: Iterable[Text | Image | Document]) -> CacheMark | None:
-    return next((part.cache for part in reversed(list(parts)) if part.cache is not None), None)

@@ -1,19 +1,14 @@
 """Marks for prompt caching: members of the blocks that they stand on."""
 
 from collections.abc import Iterable
-from typing import Literal
 
 from sekisho.core.chat import CacheMark
 from sekisho.core.model import ModelFacts
+from sekisho.dialects.common.marks import FIELD, MOST_MARKS, Place
 from sekisho.dialects.common.omissions import Omissions
 
-Place = Literal["system", "tools", "messages"]
 Json = dict[str, object]
 """A JSON object that is being written."""
-
-FIELD = "cache_control"
-# Anthropic refuses a request with more.
-_MAX_MARKS = 4
 
 
 def mark_block(block: Json, mark: CacheMark | None, place: Place, facts: ModelFacts, notes: Omissions) -> Json:
@@ -31,7 +26,7 @@ def mark_block(block: Json, mark: CacheMark | None, place: Place, facts: ModelFa
 
 def limit_marks(contents: Iterable[list[Json]], notes: Omissions) -> None:
     """Take away the marks over the limit, from lists of blocks of which those that matter most come first."""
-    left = _MAX_MARKS
+    left = MOST_MARKS
     for blocks in contents:
         for block in reversed(blocks):
             if FIELD not in block:

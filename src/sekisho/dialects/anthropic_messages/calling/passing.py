@@ -26,11 +26,14 @@ from sekisho.dialects.anthropic_messages.family import (
 )
 from sekisho.dialects.anthropic_messages.serving.options import read_reasoning
 from sekisho.dialects.common.members import read_members
+from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.reasoning import ReasoningPlan, plan_reasoning
+from sekisho.dialects.common.sealed import has_sealed_signature
 from sekisho.dialects.common.wishes import is_gateway_field
 
-_TOOL_NAME: Final = re.compile(rf"[a-zA-Z0-9_-]{{1,{LONGEST_TOOL_NAME}}}")
+# As the reasoning of an upstream that signs none comes back.
+_EMPTY_SIGNATURE: Final = re.compile(rb'"signature"\s*:\s*""')
 # LiteLLM's clients put these beside Anthropic's `user_id`.
 _GATEWAY_METADATA: Final = frozenset({"tags", "session_id", "trace_id"})
 _MIN_BUDGET: Final = 1024
@@ -66,8 +69,18 @@ class _Turn(Struct):
     role: str = ""
 
 
+class _Block(Struct):
+    type: str = ""
+    signature: str | None = None
+
+
+class _FullTurn(Struct):
+    content: str | list[_Block] = ""
+
+
 _decode_tools = msgspec.json.Decoder(list[_Tool]).decode
 _decode_turns = msgspec.json.Decoder(list[_Turn]).decode
+_decode_full_turns = msgspec.json.Decoder(list[_FullTurn]).decode
 _decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode = msgspec.json.Decoder().decode
 
@@ -97,20 +110,36 @@ def _is_said(value: Raw | None) -> bool:
 
 
 def _needs_translation(members: dict[str, Raw], facts: ModelFacts, betas: list[str]) -> bool:
-    """Whether there are tool names, system turns or a form of the answer that the model does not take as they are."""
+    """Whether anything in it is not taken as it is: tool names, system turns, others' reasoning, the answer's form."""
     try:
         tools = _decode_tools(members.get("tools", b"[]")) if _is_said(members.get("tools")) else []
         turns = _decode_turns(members.get("messages", b"[]"))
         output = _decode_members(members["output_config"]) if _is_said(members.get("output_config")) else {}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False  # the upstream will say what is wrong with it
-    if any(tool.type in (None, "custom") and _TOOL_NAME.fullmatch(tool.name) is None for tool in tools):
+    if any(tool.type in (None, "custom") and not is_allowed_name(tool.name, LONGEST_TOOL_NAME) for tool in tools):
+        return True
+    if _has_foreign_reasoning(members.get("messages", b"[]")):
         return True
     may_have_system_turns = facts.betas is None or any(beta.startswith(_SYSTEM_TURNS_BETA) for beta in betas)
     if not may_have_system_turns and any(turn.role == "system" for turn in turns):
         return True
     wants_json = _is_said(output.get("format")) or _is_said(members.get("output_format"))
     return wants_json and facts.family == "claude" and not facts.json_schema
+
+
+def _has_foreign_reasoning(messages: bytes) -> bool:
+    """Whether there is reasoning that another vendor's model gave, after a change of models: Claude refuses it."""
+    if has_sealed_signature(messages):
+        return True
+    if _EMPTY_SIGNATURE.search(messages) is None:
+        return False
+    try:
+        turns = _decode_full_turns(messages)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False  # the upstream will say what is wrong with it
+    blocks = [block for turn in turns if isinstance(turn.content, list) for block in turn.content]
+    return any(block.type == "thinking" and block.signature == "" for block in blocks)
 
 
 def _remove_gateway_fields(passage: Passage) -> None:

@@ -14,7 +14,6 @@ from sekisho.dialects.anthropic_messages.calling.cache import Json, limit_marks,
 from sekisho.dialects.anthropic_messages.calling.tools import (
     AnswerFormat,
     choose_tool,
-    offered_tools,
     plan_answer_format,
     write_tools,
 )
@@ -25,6 +24,7 @@ from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.reasoning import ReasoningPlan, plan_reasoning
 from sekisho.dialects.common.sampling import Sampling, plan_sampling, read_output_limit
 from sekisho.dialects.common.schemas import JSON_TOOL
+from sekisho.dialects.common.tools import offer_tools
 from sekisho.dialects.common.turns import arrange_turns, is_blank
 
 LONGEST_TOOL_NAME: Final = 128
@@ -53,7 +53,7 @@ def draft_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
         Unsupported: The model cannot carry something whose absence would change the meaning.
     """
     notes = Omissions(drop_params=options.drop_params)
-    tools = offered_tools(chat, facts, notes)
+    tools = offer_tools(chat, facts, notes)
     names = ToolNames((tool.name for tool in tools), LONGEST_TOOL_NAME)
     arranged = arrange_turns(chat, facts, notes, with_tools=bool(tools), ids=CallIds(_CALL_ID))
     plan = plan_reasoning(chat.reasoning, read_output_limit(chat, facts, notes), facts, arranged, notes)

@@ -2,7 +2,7 @@
 
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import ChatRequest, ResponseFormat, Tool, ToolChoice
+from sekisho.core.chat import ChatRequest, ResponseFormat, Tool
 from sekisho.core.model import ModelFacts
 from sekisho.dialects.anthropic_messages.calling.cache import Json, mark_block
 from sekisho.dialects.common.names import ToolNames
@@ -13,6 +13,7 @@ from sekisho.dialects.common.schemas import (
     can_force_json_tool,
     complete_schema,
 )
+from sekisho.dialects.common.tools import settle_choice
 
 
 class AnswerFormat(Struct, frozen=True):
@@ -20,20 +21,6 @@ class AnswerFormat(Struct, frozen=True):
 
     own: Json | None = None
     tool: Json | None = None
-
-
-def offered_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> list[Tool]:
-    """The tools that the request will carry, each name once. Raises Unsupported if the model takes none."""
-    if not chat.tools:
-        return []
-    if not facts.tools:
-        notes.refuse("tools", "The model takes no tools.")
-        return []
-    by_name: dict[str, Tool] = {}
-    for tool in chat.tools:
-        if by_name.setdefault(tool.name, tool) is not tool:
-            notes.drop("tools")
-    return list(by_name.values())
 
 
 def write_tools(tools: list[Tool], names: ToolNames, facts: ModelFacts, notes: Omissions) -> list[Json]:
@@ -59,18 +46,7 @@ def choose_tool(chat: ChatRequest, names: ToolNames, facts: ModelFacts, notes: O
     Raises:
         Unsupported: A tool must be used and the model cannot be made to.
     """
-    choice = chat.tool_choice or ToolChoice("auto")
-    if choice.kind == "tool" and choice.name not in [tool.name for tool in chat.tools]:
-        notes.refuse("tool_choice", "The tool that must be used is not among the tools.")
-        choice = ToolChoice("auto")
-    if choice.kind in ("any", "tool"):
-        if thinking:
-            # Claude answers 400: while it thinks, it must be free to choose.
-            notes.drop("tool_choice")
-            choice = ToolChoice("auto")
-        elif not facts.tool_choice:
-            notes.refuse("tool_choice", "The model cannot be made to use a tool.")
-            choice = ToolChoice("auto")
+    choice = settle_choice(chat, facts, notes, thinking=thinking)
     written: Json = {"type": choice.kind}
     if choice.kind == "tool" and choice.name is not None:
         written["name"] = names.to_wire(choice.name)

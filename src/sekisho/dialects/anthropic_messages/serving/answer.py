@@ -21,10 +21,10 @@ from sekisho.core.errors import (
 )
 from sekisho.core.events import ChatAnswer
 from sekisho.core.wire import AnswerHead
-from sekisho.dialects.anthropic_messages.arguments import read_arguments
 from sekisho.dialects.anthropic_messages.citations import build_citation
 from sekisho.dialects.anthropic_messages.stopping import find_word
 from sekisho.dialects.anthropic_messages.usage import build_usage
+from sekisho.dialects.common.tools import read_arguments
 
 _ERROR_TYPES: Final[tuple[tuple[type[SekishoError], str], ...]] = (
     (Unauthenticated, "authentication_error"),

@@ -1,12 +1,10 @@
-"""Content blocks of Converse, from parts of turns that `turns` has arranged."""
+"""Content blocks of Converse, from parts of turns that `common.turns` has arranged."""
 
 import re
-from collections.abc import Iterable
 
 from msgspec import Struct
 
 from sekisho.core.chat import (
-    CacheMark,
     Document,
     Image,
     Message,
@@ -21,23 +19,17 @@ from sekisho.core.errors import Unsupported
 from sekisho.core.model import ModelFacts
 from sekisho.dialects.bedrock_converse.calling.cache import write_cache_point
 from sekisho.dialects.bedrock_converse.citations import write_cited_text
-from sekisho.dialects.bedrock_converse.forms import DOCUMENT_FORMATS, Json, read_arguments
+from sekisho.dialects.bedrock_converse.forms import DOCUMENT_FORMATS, Json
+from sekisho.dialects.common.marks import find_mark
+from sekisho.dialects.common.media import find_image_type
 from sekisho.dialects.common.names import ToolNames
 from sekisho.dialects.common.omissions import Omissions
+from sekisho.dialects.common.tools import read_arguments
 from sekisho.dialects.common.turns import NO_OUTPUT, is_blank
 
-_IMAGE_FORMATS = {
-    "image/png": "png",
-    "image/jpeg": "jpeg",
-    "image/jpg": "jpeg",
-    "image/gif": "gif",
-    "image/webp": "webp",
-}
-# The first bytes of each format, in base64: clients send pictures without or with a wrong media type.
-_IMAGE_STARTS = {"iVBORw0KGgo": "png", "/9j/": "jpeg", "R0lGOD": "gif", "UklGR": "webp"}
 _NOT_IN_DOCUMENT_NAME = re.compile(r"[^a-zA-Z0-9()\[\]-]+")
 _MAX_DOCUMENT_NAME = 180  # of 200: room for a number
-# The same, for files that came without a media type; a name's ending is the other hint.
+# The first bytes of a PDF in base64, for files that came without a media type; a name's ending is the other hint.
 _PDF_START = "JVBERi"
 _LEFT_OUT = "[left out: the model cannot read it]"
 _READ_DOCUMENT = "Read the document."
@@ -64,7 +56,7 @@ class BlockWriter:
         content: list[Json] = []
         for part in sorted(turn.parts, key=_rank) if turn.role == "assistant" else turn.parts:
             content.append(self._write_part(part) if turn.role == "user" else self._write_own_part(part))
-            content += write_cache_point(_mark_of(part), "messages", self._facts, self._notes)
+            content += write_cache_point(find_mark(part), "messages", self._facts, self._notes)
         if any("document" in block for block in content) and not any("text" in block for block in content):
             content.append({"text": _READ_DOCUMENT})
         return Turn(turn.role, content)
@@ -112,13 +104,12 @@ class BlockWriter:
     def _write_image(self, image: Image) -> Json:
         if image.url is not None or not image.data:
             raise Unsupported("The picture has no content: send it inline, as base64.", param="messages")
-        image_format = _IMAGE_FORMATS.get((image.media_type or "").lower())
-        image_format = next((f for start, f in _IMAGE_STARTS.items() if image.data.startswith(start)), image_format)
+        media_type = find_image_type(image.data, image.media_type)
         if not self._facts.vision and self._facts.family != "unknown":
             return self._leave_out("The model cannot see pictures.")
-        if image_format is None:
+        if media_type is None:
             return self._leave_out("The model reads pictures in PNG, JPEG, GIF and WebP only.")
-        return {"image": {"format": image_format, "source": {"bytes": image.data}}}
+        return {"image": {"format": media_type.removeprefix("image/"), "source": {"bytes": image.data}}}
 
     def _write_document(self, document: Document) -> Json:
         if document.url is not None:
@@ -173,16 +164,3 @@ def _rank(part: Part) -> int:
     if isinstance(part, Thinking | RedactedThinking):
         return 0
     return 2 if isinstance(part, ToolCall) else 1
-
-
-def _mark_of(part: Part) -> CacheMark | None:
-    """The cache mark of a part; one inside a tool's result counts for the whole, since no point may stand in it."""
-    if isinstance(part, Thinking | RedactedThinking):
-        return None
-    if isinstance(part, ToolResult) and part.cache is None:
-        return _last_mark(part.parts)
-    return part.cache
-
-
-def _last_mark(parts: Iterable[Text | Image | Document]) -> CacheMark | None:
-    return next((part.cache for part in reversed(list(parts)) if part.cache is not None), None)

@@ -1,18 +1,12 @@
 """Cache points: separate blocks that stand after what they cache."""
 
 from collections.abc import Iterable
-from typing import Literal
 
 from sekisho.core.chat import CacheMark
 from sekisho.core.model import ModelFacts
 from sekisho.dialects.bedrock_converse.forms import Json
+from sekisho.dialects.common.marks import FIELD, MOST_MARKS, Place
 from sekisho.dialects.common.omissions import Omissions
-
-Place = Literal["system", "tools", "messages"]
-
-FIELD = "cache_control"
-# Bedrock refuses a request with more.
-_MAX_POINTS = 4
 
 
 def write_cache_point(mark: CacheMark | None, place: Place, facts: ModelFacts, notes: Omissions) -> list[Json]:
@@ -30,7 +24,7 @@ def write_cache_point(mark: CacheMark | None, place: Place, facts: ModelFacts, n
 
 def limit_cache_points(contents: Iterable[list[Json]], notes: Omissions) -> None:
     """Take out the cache points over the limit, from lists of blocks of which those that matter most come first."""
-    left = _MAX_POINTS
+    left = MOST_MARKS
     for blocks in contents:
         for at in range(len(blocks) - 1, -1, -1):
             if "cachePoint" not in blocks[at]:

@@ -7,7 +7,7 @@ from sekisho.core.chat import ClientCall
 from sekisho.core.model import ModelFacts
 from sekisho.core.wire import WireAnswer, WireFault, WireRequest, WriteOptions
 from sekisho.dialects.bedrock_converse.calling.request import write_request
-from sekisho.dialects.bedrock_converse.ending import Count
+from sekisho.dialects.common.counts import Count
 
 _COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 """The fields of a request that CountTokens takes; the others add nothing to its tokens."""

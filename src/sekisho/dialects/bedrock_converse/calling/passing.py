@@ -1,37 +1,70 @@
 """Requests of Converse's own clients, passed on with no more edits than Converse demands."""
 
+import re
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from sekisho.core.chat import ClientCall
 from sekisho.core.errors import InvalidRequest
 from sekisho.core.model import ModelFacts
 from sekisho.core.wire import WireRequest, WriteOptions
+from sekisho.dialects.bedrock_converse.forms import allow_betas
 from sekisho.dialects.common.bedrock_metadata import MAX_PAIRS, write_metadata
 from sekisho.dialects.common.members import read_members, write_members
+from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
+from sekisho.dialects.common.sealed import has_sealed_signature
 from sekisho.dialects.common.wishes import is_gateway_field
 
 _ADDITIONAL = "additionalModelRequestFields"
 _BETAS = "anthropic_beta"
 _METADATA = "requestMetadata"
 _CACHE_POINT = b'"cachePoint"'
+_EMPTY_CONTENT = re.compile(rb'"content"\s*:\s*\[\s*\]')
 
 _T = TypeVar("_T")
+
+
+class _Spec(Struct):
+    name: str = ""
+
+
+class _Tool(Struct, rename="camel"):
+    tool_spec: _Spec | None = None
+
+
+class _Tools(Struct):
+    tools: list[_Tool] = []
+
+
+class _Result(Struct):
+    content: list[Raw] | None = None
+
+
+class _Block(Struct, rename="camel"):
+    tool_result: _Result | None = None
+
+
+class _Turn(Struct):
+    content: list[_Block] = []
+
 
 _decode_pairs = msgspec.json.Decoder(dict[str, str] | None).decode
 _decode_betas = msgspec.json.Decoder(list[str] | None).decode
 _decode_additional = msgspec.json.Decoder(dict[str, Raw] | None).decode
+_decode_turns = msgspec.json.Decoder(list[_Turn]).decode
+_decode_tools = msgspec.json.Decoder(_Tools | None).decode
 _encode = msgspec.json.Encoder().encode
 
 
 def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> WireRequest | None:
     """Pass on the body of a Converse client. What is edited: the gateway's own fields, betas, and the metadata.
 
-    None when it has cache points and the model is known not to take any.
+    None when it has to be translated: there are cache points and the model is known not to take any, or tool names or
+    results without content, which Converse refuses, or reasoning of another vendor's.
 
     Raises:
         InvalidRequest: One of the edited fields is not what Converse says it is.
@@ -40,11 +73,37 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
     if facts.family != "unknown" and not facts.cache and _CACHE_POINT in call.body:
         return None
     members = read_members(call.body)
+    if (
+        has_sealed_signature(call.body)
+        or not _takes_tool_names(members.get("toolConfig"))
+        or _has_empty_result(members)
+    ):
+        return None
     notes = Omissions(drop_params=options.drop_params)
     _remove_gateway_fields(members)
     _filter_betas(members, facts, notes)
     _add_metadata(members, options.metadata, notes)
     return WireRequest(body=write_members(members), dropped=notes.fields, native=True)
+
+
+def _takes_tool_names(config: Raw | None) -> bool:
+    try:
+        told = _decode_tools(config or b"null")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return True  # Converse will say what is wrong with it
+    return all(is_allowed_name(tool.tool_spec.name) for tool in (told or _Tools()).tools if tool.tool_spec)
+
+
+def _has_empty_result(members: Mapping[str, Raw]) -> bool:
+    messages = members.get("messages", b"[]")
+    if _EMPTY_CONTENT.search(messages) is None:
+        return False
+    try:
+        turns = _decode_turns(messages)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False  # Converse will say what is wrong with it
+    results = [block.tool_result for turn in turns for block in turn.content]
+    return any(result is not None and result.content == [] for result in results)
 
 
 def pass_count_request(call: ClientCall) -> WireRequest:
@@ -62,13 +121,13 @@ def _remove_gateway_fields(members: MutableMapping[str, Raw]) -> None:
 
 def _filter_betas(members: MutableMapping[str, Raw], facts: ModelFacts, notes: Omissions) -> None:
     """Take out the betas that the upstream would refuse the whole request for."""
-    if facts.betas is None or _ADDITIONAL not in members:
+    if _ADDITIONAL not in members:
         return
     additional = _read(members, _ADDITIONAL, _decode_additional)
     if not additional or _BETAS not in additional:
         return
     wanted = _read(additional, _BETAS, _decode_betas) or []
-    allowed = [beta for beta in wanted if beta in facts.betas]
+    allowed = allow_betas(wanted, facts)
     if allowed == wanted:
         return
     notes.drop(_BETAS)

@@ -23,11 +23,8 @@ from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.reasoning import ReasoningPlan, plan_reasoning
 from sekisho.dialects.common.sampling import read_output_limit
 from sekisho.dialects.common.schemas import JSON_TOOL
+from sekisho.dialects.common.tiers import BEDROCK_TIERS, USUAL_TIERS
 from sekisho.dialects.common.turns import arrange_turns, is_blank
-
-# Tiers by which a client asks for nothing but the usual.
-_USUAL_TIERS = (None, "auto", "default", "standard", "standard_only")
-_TIERS = ("flex", "priority")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -103,8 +100,8 @@ def _write_output(plan: ReasoningPlan, answer_format: AnswerFormat) -> Json:
 
 
 def _write_tier(tier: str | None, notes: Omissions) -> Json:
-    if tier in _TIERS:
+    if tier in BEDROCK_TIERS:
         return {"type": tier}
-    if tier not in _USUAL_TIERS:
+    if tier not in USUAL_TIERS:
         notes.drop("service_tier")
     return {}

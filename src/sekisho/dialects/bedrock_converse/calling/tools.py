@@ -14,6 +14,7 @@ from sekisho.dialects.common.schemas import (
     can_force_json_tool,
     complete_schema,
 )
+from sekisho.dialects.common.tools import offer_tools, settle_choice
 
 
 class AnswerFormat(Struct, frozen=True):
@@ -24,21 +25,14 @@ class AnswerFormat(Struct, frozen=True):
 
 
 def offered_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> list[Tool]:
-    """The tools that the request will carry, each name once.
+    """The tools that the request will carry. Converse cannot say that none may be used: then it gets none.
 
     Raises:
         Unsupported: The model takes no tools.
     """
-    if not chat.tools or (chat.tool_choice is not None and chat.tool_choice.kind == "none"):
+    if chat.tool_choice is not None and chat.tool_choice.kind == "none":
         return []
-    if not facts.tools:
-        notes.refuse("tools", "The model takes no tools.")
-        return []
-    by_name: dict[str, Tool] = {}
-    for tool in chat.tools:
-        if by_name.setdefault(tool.name, tool) is not tool:
-            notes.drop("tools")
-    return list(by_name.values())
+    return offer_tools(chat, facts, notes)
 
 
 def write_tools(tools: list[Tool], names: ToolNames, facts: ModelFacts, notes: Omissions) -> list[Json]:
@@ -66,18 +60,7 @@ def choose_tool(
     Raises:
         Unsupported: A tool must be used and the model cannot be made to.
     """
-    choice = chat.tool_choice or ToolChoice("auto")
-    if choice.kind == "tool" and choice.name not in [tool.name for tool in chat.tools]:
-        notes.refuse("tool_choice", "The tool that must be used is not among the tools.")
-        choice = ToolChoice("auto")
-    if choice.kind != "auto":
-        if thinking:
-            # Claude answers 400: while it thinks, it must be free to choose.
-            notes.drop("tool_choice")
-            choice = ToolChoice("auto")
-        elif not facts.tool_choice:
-            notes.refuse("tool_choice", "The model cannot be made to use a tool.")
-            choice = ToolChoice("auto")
+    choice = settle_choice(chat, facts, notes, thinking=thinking)
     if chat.parallel_tool_calls is False:
         if facts.family == "claude":
             return {}, {"tool_choice": _forbid_parallel(choice, names)}

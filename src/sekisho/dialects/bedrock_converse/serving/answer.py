@@ -10,7 +10,8 @@ from sekisho.core.usage import Usage
 from sekisho.core.wire import AnswerHead
 from sekisho.dialects.bedrock_converse.citations import write_cited_text
 from sekisho.dialects.bedrock_converse.ending import REASONS
-from sekisho.dialects.bedrock_converse.forms import Json, read_arguments
+from sekisho.dialects.bedrock_converse.forms import Json
+from sekisho.dialects.common.tools import read_arguments
 
 _WORDS: Final[dict[FinishReason, str]] = {
     "stop": "end_turn",

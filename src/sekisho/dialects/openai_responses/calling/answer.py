@@ -10,7 +10,8 @@ from sekisho.core.chat import Citation, FinishReason, RedactedThinking, Text, Th
 from sekisho.core.events import ChatAnswer, Finish
 from sekisho.core.usage import Usage
 from sekisho.core.wire import WireAnswer, WireFault, WireRequest
-from sekisho.dialects.common.openai import Count, ErrorObject, read_fault
+from sekisho.dialects.common.counts import Count
+from sekisho.dialects.common.openai import ErrorObject, read_fault
 from sekisho.dialects.common.sealed import SealedReasoning, seal
 
 AnswerPart = Text | Thinking | RedactedThinking | ToolCall

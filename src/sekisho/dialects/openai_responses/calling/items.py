@@ -4,7 +4,6 @@ Reasoning goes along only where it is OpenAI's own, in the seal that `reading` p
 Cache marks are left out: servers of this format cache by themselves.
 """
 
-import base64
 import re
 from typing import Final
 
@@ -20,9 +19,8 @@ from sekisho.core.chat import (
     ToolCall,
     ToolResult,
 )
-from sekisho.core.errors import Unsupported
 from sekisho.core.model import ModelFacts
-from sekisho.dialects.common.media import find_image_type
+from sekisho.dialects.common.inline import LEFT_OUT, tell_document, write_file_data, write_picture
 from sekisho.dialects.common.names import CallIds, ToolNames
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.sealed import SealedReasoning, unseal
@@ -30,8 +28,6 @@ from sekisho.dialects.common.turns import merge_turns, pair_tool_results
 from sekisho.dialects.openai_responses.names import Json
 
 _CALL_ID: Final = re.compile(r"[\x20-\x7e]{1,64}")
-_TEXT_TYPES: Final = ("application/json", "application/xml", "application/yaml", "application/x-yaml")
-_LEFT_OUT: Final = "[left out: the model cannot read it]"
 
 
 def write_items(chat: ChatRequest, facts: ModelFacts, names: ToolNames, notes: Omissions) -> list[Json]:
@@ -137,40 +133,20 @@ class _Writer:
     def _write_image(self, image: Image) -> Json:
         if not self._facts.vision and self._facts.family != "unknown":
             return self._leave_out("The model cannot see pictures.")
-        return {"type": "input_image", "detail": "auto", "image_url": image.url or _write_image_data(image)}
+        return {"type": "input_image", "detail": "auto", "image_url": write_picture(image)}
 
     def _write_document(self, document: Document) -> Json:
         """A text file as text, which every model reads; others as a file, which OpenAI takes when it is a PDF."""
         if document.cited:
             self._notes.drop("citations")
-        kind = (document.media_type or "").partition(";")[0].strip().lower()
-        if document.data and (kind.startswith("text/") or kind in _TEXT_TYPES):
-            return {"type": "input_text", "text": _tell_document(document, document.data)}
+        if (told := tell_document(document)) is not None:
+            return {"type": "input_text", "text": told}
         if not self._facts.documents and self._facts.family != "unknown":
             return self._leave_out("The model cannot read files.")
         if document.url is not None:
             return {"type": "input_file", "file_url": document.url}
-        if not document.data:
-            raise Unsupported("The file has no content: send it inline, as base64.", param="messages")
-        data = f"data:{kind or 'application/pdf'};base64,{document.data}"
-        return {"type": "input_file", "filename": document.name, "file_data": data}
+        return {"type": "input_file", "filename": document.name, "file_data": write_file_data(document)}
 
     def _leave_out(self, reason: str) -> Json:
         self._notes.refuse("messages", reason)
-        return {"type": "input_text", "text": _LEFT_OUT}
-
-
-def _write_image_data(image: Image) -> str:
-    if not image.data:
-        raise Unsupported("The picture has no content: send it inline, as base64.", param="messages")
-    media_type = find_image_type(image.data, image.media_type) or image.media_type or "image/png"
-    return f"data:{media_type};base64,{image.data}"
-
-
-def _tell_document(document: Document, data: str) -> str:
-    try:
-        text = base64.b64decode(data, validate=True).decode("utf-8", "replace")
-    except ValueError as error:
-        raise Unsupported("The content of a file is not valid base64.", param="messages") from error
-    context = f"{document.context}\n" if document.context else ""
-    return f"{context}[File {document.name}]\n{text}"
+        return {"type": "input_text", "text": LEFT_OUT}

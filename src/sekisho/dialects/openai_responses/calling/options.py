@@ -8,14 +8,12 @@ from sekisho.core.model import ModelFacts
 from sekisho.dialects.common.extras import leave_out_extra
 from sekisho.dialects.common.names import ToolNames
 from sekisho.dialects.common.omissions import Omissions
+from sekisho.dialects.common.openai_options import choose_effort, write_schema
 from sekisho.dialects.common.reasoning import name_wish
 from sekisho.dialects.common.schemas import complete_schema
 from sekisho.dialects.openai_responses.names import Json
 
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
-# The budgets up to which Anthropic's clients mean a low and a medium effort; the same as for Claude on Bedrock.
-_LOW_BUDGET: Final = 2048
-_MEDIUM_BUDGET: Final = 8192
 _LEAST_TOKENS: Final = 16
 _REASONING_MODELS: Final = re.compile(r"(?:^|[/.:])(?:gpt-(?:[5-9]|\d\d)|o\d(?:-|$)|codex-)")
 # fmt: off
@@ -24,26 +22,11 @@ _EXTRAS: Final = frozenset({
 })
 # fmt: on
 _WRITTEN_ELSEWHERE: Final = ("verbosity", "store")
-# Tiers by which a client asks for nothing but the usual, in OpenAI's words and in Anthropic's.
-_USUAL_TIERS: Final = (None, "auto", "default", "standard", "standard_only")
-_TIERS: Final = ("flex", "priority", "scale", "fast")
 
 
 def reasons(model: str, facts: ModelFacts) -> bool:
     """Whether a model can be told how much to reason, and gives its reasoning in a form that can be sent back."""
     return facts.thinking == "effort_field" or _REASONING_MODELS.search(model) is not None
-
-
-def offer_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> list[Tool]:
-    """The tools that the request will carry, each name once. Raises Unsupported when the model takes none."""
-    if chat.tools and not facts.tools:
-        notes.refuse("tools", "The model takes no tools.")
-        return []
-    by_name: dict[str, Tool] = {}
-    for tool in chat.tools:
-        if by_name.setdefault(tool.name, tool) is not tool:
-            notes.drop("tools")
-    return list(by_name.values())
 
 
 def write_tools(tools: list[Tool], names: ToolNames, notes: Omissions) -> list[Json]:
@@ -108,7 +91,7 @@ def write_reasoning(wish: Reasoning | None, model: str, facts: ModelFacts, notes
     """How much to think, and that what was thought comes in a form that can be sent back."""
     can = reasons(model, facts)
     fields: Json = {"include": ["reasoning.encrypted_content"]} if can else {}
-    effort = None if wish is None else _effort_of(wish)
+    effort = None if wish is None else choose_effort(wish)
     if wish is None or effort is None:
         return fields
     if can:
@@ -118,31 +101,13 @@ def write_reasoning(wish: Reasoning | None, model: str, facts: ModelFacts, notes
     return fields
 
 
-def _effort_of(wish: Reasoning) -> str | None:
-    """The effort said, or the one that a budget comes to; None for the model's own default."""
-    if wish.mode == "disabled":
-        return "none"
-    if wish.effort is not None:
-        return wish.effort
-    if wish.budget_tokens is None:
-        return None
-    if wish.budget_tokens <= _LOW_BUDGET:
-        return "low"
-    return "medium" if wish.budget_tokens <= _MEDIUM_BUDGET else "high"
-
-
 def write_text(wanted: ResponseFormat | None, verbosity: object) -> Json:
     """The form of the answer, and how wordy it shall be."""
     text: Json = {}
     if wanted is not None and wanted.schema is None:
         text["format"] = {"type": "json_object"}
     elif wanted is not None:
-        form: Json = {"type": "json_schema", "name": wanted.name, "schema": wanted.schema}
-        if wanted.description:
-            form["description"] = wanted.description
-        if wanted.strict is not None:
-            form["strict"] = wanted.strict
-        text["format"] = form
+        text["format"] = {"type": "json_schema", **write_schema(wanted)}
     if verbosity is not None:
         text["verbosity"] = verbosity
     return {"text": text} if text else {}
@@ -161,12 +126,3 @@ def write_extras(chat: ChatRequest, notes: Omissions) -> Json:
         elif name not in _WRITTEN_ELSEWHERE:
             leave_out_extra(name, value, notes)
     return fields
-
-
-def write_tier(tier: str | None, notes: Omissions) -> Json:
-    """How soon the answer is wanted, and at what price."""
-    if tier in _TIERS:
-        return {"service_tier": tier}
-    if tier not in _USUAL_TIERS:
-        notes.drop("service_tier")
-    return {}

@@ -8,24 +8,24 @@ from collections.abc import MutableMapping
 from typing import Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from sekisho.core.chat import ChatRequest, ClientCall
 from sekisho.core.model import ModelFacts
 from sekisho.core.wire import WireRequest, WriteOptions
 from sekisho.dialects.common.members import read_members, write_members
-from sekisho.dialects.common.names import ToolNames
+from sekisho.dialects.common.names import ToolNames, is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
+from sekisho.dialects.common.openai_options import write_tier
+from sekisho.dialects.common.tools import offer_tools
 from sekisho.dialects.common.wishes import is_gateway_field
 from sekisho.dialects.openai_responses.calling.items import join_system, write_items
 from sekisho.dialects.openai_responses.calling.options import (
-    offer_tools,
     reasons,
     write_extras,
     write_reasoning,
     write_sampling,
     write_text,
-    write_tier,
     write_tool_use,
     write_tools,
 )
@@ -43,6 +43,15 @@ _COUNTED: Final = frozenset({
 })
 # fmt: on
 
+_NAMED_TOOLS: Final = ("function", "custom")
+
+
+class _Tool(Struct):
+    type: str = ""
+    name: str = ""
+
+
+_decode_tools = msgspec.json.Decoder(list[_Tool] | None).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -65,7 +74,7 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
     body |= write_sampling(chat, facts, notes)
     body |= write_reasoning(chat.reasoning, options.model, facts, notes)
     body |= write_text(chat.response_format, chat.extras.get("verbosity"))
-    body |= write_tier(chat.service_tier, notes)
+    body |= write_tier(chat.service_tier, notes, own=True)
     body |= write_extras(chat, notes)
     if options.stream:
         body["stream"] = True
@@ -78,8 +87,8 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
     Edited are: the model; what concerns the gateway alone; `store`, which is always false; and `include`, where a
     client that counts on the server to keep its reasoning would else get none that it can send back.
 
-    None when only we can read something in it, or it asks for a compaction, which any model of ours must be able to
-    read later.
+    None when only we can read something in it, when tools have names that OpenAI refuses, or when it asks for a
+    compaction, which any model of ours must be able to read later.
 
     Raises:
         InvalidRequest: It goes on from what OpenAI has kept.
@@ -87,6 +96,8 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
     if _OUR_SEAL.search(call.body) is not None or is_compacting(call):
         return None
     members = _read_passed(call)
+    if not _takes_tool_names(members.get("tools")):
+        return None
     counts_on_server = members.get("store", Raw(b"null")) != Raw(b"false")
     members |= {"model": options.model, "store": False}
     if counts_on_server and reasons(options.model, facts):
@@ -103,6 +114,14 @@ def write_count_request(call: ClientCall, facts: ModelFacts, options: WriteOptio
         members = dict(read_members(wire.body))
     counted = {name: value for name, value in members.items() if name in _COUNTED}
     return WireRequest(body=write_members(counted | {"model": options.model}), dropped=wire.dropped)
+
+
+def _takes_tool_names(tools: Raw | object) -> bool:
+    try:
+        told = _decode_tools(tools) if isinstance(tools, Raw) else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return True  # the upstream will say what is wrong with it
+    return all(is_allowed_name(tool.name) for tool in told or () if tool.type in _NAMED_TOOLS)
 
 
 def _read_passed(call: ClientCall) -> dict[str, Raw | object]:

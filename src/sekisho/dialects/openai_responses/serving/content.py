@@ -1,25 +1,15 @@
 """Reads the content of messages and of tool outputs: text, pictures and files."""
 
-import re
 from typing import Final
-from urllib.parse import urlsplit
 
 from sekisho.core.chat import Citation, Document, Image, Text
 from sekisho.core.errors import InvalidRequest, Unsupported
 from sekisho.dialects.common.fields import quote, read_name, read_object, read_text, wrong_type
+from sekisho.dialects.common.inline import check_base64, check_web_url, is_data_url, read_picture, split_data_url
 from sekisho.dialects.openai_responses.names import Json
 
 Content = Text | Image | Document
 
-_IMAGE_TYPES: Final = {
-    "image/png": "image/png",
-    "image/jpeg": "image/jpeg",
-    "image/jpg": "image/jpeg",  # not registered, but often sent
-    "image/gif": "image/gif",
-    "image/webp": "image/webp",
-}
-_DATA_URL: Final = re.compile(r"data:([^;,]*)(?:;[^;,]*)*?;base64,", re.IGNORECASE)
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _PDF: Final = "application/pdf"
 
 
@@ -82,17 +72,7 @@ def _read_annotations(part: Json) -> list[Citation]:
 def _read_image(part: Json, path: str) -> Image:
     if part.get("image_url") is None:
         raise _refuse_id(part, path, "pictures", "image_url")
-    url = read_text(part.get("image_url"), f"{path}.image_url")
-    if url[:5].lower() != "data:":
-        return Image(url=_check_web_url(url, f"{path}.image_url"))
-    media_type, data = _split_data_url(url, f"{path}.image_url")
-    known = _IMAGE_TYPES.get(media_type)
-    if known is None:
-        raise InvalidRequest(
-            f"`{path}.image_url`: pictures may be png, jpeg, gif or webp, not {quote(media_type)}.",
-            param=f"{path}.image_url",
-        )
-    return Image(media_type=known, data=data)
+    return read_picture(read_text(part.get("image_url"), f"{path}.image_url"), f"{path}.image_url")
 
 
 def _read_file(part: Json, path: str) -> Document:
@@ -100,15 +80,15 @@ def _read_file(part: Json, path: str) -> Document:
     name = "document" if given is None else read_name(given, f"{path}.filename")
     if part.get("file_url") is not None:
         return Document(
-            name=name, url=_check_web_url(read_text(part["file_url"], f"{path}.file_url"), f"{path}.file_url")
+            name=name, url=check_web_url(read_text(part["file_url"], f"{path}.file_url"), f"{path}.file_url")
         )
     if part.get("file_data") is None:
         raise _refuse_id(part, path, "files", "file_data")
     text = read_text(part["file_data"], f"{path}.file_data")
-    if text[:5].lower() == "data:":
-        media_type, data = _split_data_url(text, f"{path}.file_data")
+    if is_data_url(text):
+        media_type, data = split_data_url(text, f"{path}.file_data")
     else:  # OpenAI takes bare base64, which it documents for PDF
-        media_type, data = _PDF, _check_base64(text, f"{path}.file_data")
+        media_type, data = _PDF, check_base64(text, f"{path}.file_data")
     return Document(name=name, media_type=media_type, data=data)
 
 
@@ -119,31 +99,3 @@ def _refuse_id(part: Json, path: str, what: str, instead: str) -> InvalidRequest
     return Unsupported(
         f"`{path}.file_id`: {what} by id are not supported; send the content as `{instead}`.", param=f"{path}.file_id"
     )
-
-
-def _check_web_url(url: str, path: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:  # a broken IPv6 address
-        usable = False
-    if not usable:
-        raise InvalidRequest(f"`{path}` must be a data:, http: or https: URL.", param=path)
-    return url
-
-
-def _split_data_url(url: str, path: str) -> tuple[str, str]:
-    """Media type (lower case) and base64 text of a `data:` URL (RFC 2397), both checked."""
-    head = _DATA_URL.match(url)
-    if head is None:
-        raise InvalidRequest(f"`{path}` must look like data:<media type>;base64,<data>.", param=path)
-    return head[1].strip().lower(), _check_base64(url[head.end() :], path)
-
-
-def _check_base64(data: str, path: str) -> str:
-    # Alphabet, then length: together they leave only correct padding.
-    if _BASE64.fullmatch(data) is None or len(data) % 4:
-        raise InvalidRequest(
-            f"`{path}`: the data is not valid base64 (standard alphabet, padded, no line breaks).", param=path
-        )
-    return data
