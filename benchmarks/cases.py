@@ -89,4 +89,4 @@ def make_plan(*, quick: bool) -> Plan:
             warmup=200 // few,
         ),
     )
-    return Plan(cases=cases, rounds=2 if quick else 5, starts=1 if quick else 3, events=events)
+    return Plan(cases=cases, rounds=1 if quick else 5, starts=1 if quick else 3, events=events)

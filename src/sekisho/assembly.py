@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import importlib
+import os
 import pkgutil
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
@@ -18,26 +20,33 @@ from sekisho import __version__, dialects, providers
 from sekisho.config.snapshot import Deployment, Finding, Snapshot
 from sekisho.control.api.app import build_control
 from sekisho.control.services.context import Services
-from sekisho.core.catalogue import ModelEntry
+from sekisho.core.caller import BudgetWindow, Scope
 from sekisho.core.clock import Clock, SystemClock
+from sekisho.core.durations import next_reset
 from sekisho.core.errors import ConfigError, Conflict, StoreUnavailable
 from sekisho.core.target import Counterpart, ProviderEnvironment, Target
 from sekisho.core.wire import ClientDialect
 from sekisho.gateway.app import Gateway
 from sekisho.gateway.attachments import AttachmentFetcher
+from sekisho.gateway.catalogue import Catalogue
 from sekisho.gateway.continuity import Continuity
 from sekisho.gateway.cooldowns import Cooldowns
-from sekisho.gateway.exchange import Exchange, Receive, Scope, Send
+from sekisho.gateway.exchange import Exchange, Receive, Send
+from sekisho.gateway.exchange import Scope as AsgiScope
 from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.gateway.relay import JSON
 from sekisho.gateway.roads import World
 from sekisho.gateway.serving import Rooms
 from sekisho.gateway.thinking import ThinkingKeeper
+from sekisho.gateway.upkeep import Upkeep
 from sekisho.gateway.upstream import UpstreamClient
+from sekisho.gateway.worlds import WorldKeeper, build_world
 from sekisho.identity.authenticate import Identity
 from sekisho.identity.keys import hash_key, mask_key
 from sekisho.ledger.estimate import Estimator
 from sekisho.ledger.ledger import Ledger
+from sekisho.ledger.lessor import Lessor
+from sekisho.ledger.rates import RateLimits
 from sekisho.policy.access import may_use
 from sekisho.providers import Provider
 from sekisho.store.engine import Store, open_store
@@ -45,11 +54,17 @@ from sekisho.store.records import KeyRecord, UsageRow
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What an application is built from. `counterpart` is set when Bedrock is to be simulated."""
+    """What an application is built from.
+
+    spool: the folder where usage is written down until it is in the database. workers: how many processes serve the
+    same callers, as far as is known here. counterpart: set when Bedrock is to be simulated.
+    """
 
     snapshot: Snapshot
     master_key: str
     database_url: str
+    spool: str | None = None
+    workers: int = 1
     counterpart: Counterpart | None = None
 
 
@@ -67,17 +82,21 @@ class Application:
         control: FastAPI,
         store: Store,
         identity: Identity,
+        worlds: WorldKeeper,
         client: UpstreamClient,
+        upkeep: Upkeep,
         purging: asyncio.Task[None],
     ) -> None:
+        self._upkeep = upkeep
         self._purging = purging
         self._gateway = gateway
         self._control = control
         self._store = store
         self._identity = identity
+        self._worlds = worlds
         self._client = client
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path = scope["path"]
         if self._gateway.serves(path):
@@ -103,7 +122,9 @@ class Application:
         """Write what is still to be written, and free everything."""
         self._purging.cancel()
         await asyncio.gather(self._purging, return_exceptions=True)
+        await self._upkeep.close()
         await self._client.close()
+        await self._worlds.close()
         await self._identity.close()
         await self._store.close()
 
@@ -111,19 +132,26 @@ class Application:
 async def assemble(settings: Settings, clock: Clock | None = None) -> Application:
     """Build and start the application; to be closed in the same event loop. Raises ConfigError or StoreUnavailable."""
     clock = clock or SystemClock()
-    world, _ = resolve(settings.snapshot, ProviderEnvironment(clock=clock, counterpart=settings.counterpart))
-    store = await open_store(settings.database_url, clock)
-    identity = Identity(store, clock, settings.master_key)
+    store = await _open_store(settings, clock)
+    installation = _limit_installation(settings.snapshot)
+    identity = Identity(store, clock, settings.master_key, installation, settings.snapshot.access_groups)
     await identity.start()
-    ledger = Ledger(clock, settings.snapshot.budget_exceeded_status)
+    worlds = _keep_worlds(settings, clock, store, identity)
+    await worlds.start()
+    lessor = Lessor(store.escrow, clock)
+    rates = RateLimits(clock, store.grants if _has_company(settings) else None)
+    ledger = Ledger(clock, lessor, rates, settings.snapshot.budget_exceeded_status)
     store.journal.on_durable = partial(_confirm, ledger)
+    upkeep = Upkeep(escrow=store.escrow, recovery=store.recovery, ledger=ledger, lessor=lessor, rates=rates)
+    await upkeep.start()
     client = UpstreamClient()
     continuity = Continuity(store.responses, clock, settings.snapshot.response_retention)
     rooms = Rooms(
         clock=clock,
-        world=lambda: world,
+        world=lambda: worlds.world,
         identity=identity,
         ledger=ledger,
+        rates=rates,
         estimator=Estimator(),
         access=UpstreamAccess(client, upstream_dialects(), Cooldowns(clock), Random()),  # noqa: S311  # chance, not secrecy
         attachments=AttachmentFetcher(),
@@ -135,22 +163,57 @@ async def assemble(settings: Settings, clock: Clock | None = None) -> Applicatio
         store=store,
         identity=identity,
         clock=clock,
-        catalogue=Catalogue(world),
+        catalogue=Catalogue(lambda: worlds.world),
+        worlds=worlds,
         may_use=may_use,
         version=__version__,
     )
-    purging = asyncio.create_task(_purge(continuity), name="purge-kept-responses")
-    return Application(Gateway(rooms, client_dialects()), build_control(services), store, identity, client, purging)
+    purging = asyncio.create_task(_purge(continuity, store, settings.snapshot.usage_retention), name="purge")
+    gateway = Gateway(rooms, client_dialects())
+    return Application(gateway, build_control(services), store, identity, worlds, client, upkeep, purging)
 
 
-async def prepare_store(database_url: str, clock: Clock, starter_key: str | None) -> None:
+def _keep_worlds(settings: Settings, clock: Clock, store: Store, identity: Identity) -> WorldKeeper:
+    """The keeper of the configuration in use, which follows the changes that `identity` watches for."""
+    environment = ProviderEnvironment(clock=clock, counterpart=settings.counterpart)
+    worlds = WorldKeeper(
+        settings.snapshot,
+        store,
+        partial(resolve_deployment, environment),
+        os.environ,
+        lambda snapshot: identity.use_groups(snapshot.access_groups),
+    )
+    identity.follow(worlds.doubt)
+    return worlds
+
+
+async def prepare_store(settings: Settings, clock: Clock, starter_key: str | None) -> None:
     """Bring the database up to date, once for all workers, and make sure that the starter key is in it."""
-    store = await open_store(database_url, clock)
+    store = await _open_store(settings, clock)
     try:
         if starter_key is not None:
             await _ensure_key(store, starter_key, clock.now())
     finally:
         await store.close()
+
+
+async def _open_store(settings: Settings, clock: Clock) -> Store:
+    return await open_store(settings.database_url, clock, spool=Path(settings.spool) if settings.spool else None)
+
+
+def _has_company(settings: Settings) -> bool:
+    """Whether other processes may serve the same callers: only a lone worker on SQLite knows that none does."""
+    return settings.workers > 1 or settings.database_url.startswith("postgres")
+
+
+def _limit_installation(snapshot: Snapshot) -> Scope:
+    """The widest scope. All processes name its windows alike, since they are counted from the epoch."""
+    budgets: tuple[BudgetWindow, ...] = ()
+    if snapshot.max_budget is not None:
+        duration = snapshot.budget_duration
+        resets_at = None if duration is None else next_reset(duration, 0.0)
+        budgets = (BudgetWindow(limit=snapshot.max_budget, duration=duration, resets_at=resets_at),)
+    return Scope(kind="installation", id="all", budgets=budgets, max_parallel_requests=snapshot.max_parallel_requests)
 
 
 async def _ensure_key(store: Store, key: str, now: float) -> None:
@@ -160,6 +223,7 @@ async def _ensure_key(store: Store, key: str, now: float) -> None:
         record = KeyRecord(
             key_hash=key_hash,
             key_name=mask_key(key),
+            account_id=key_hash,
             key_alias="starter",
             created_at=now,
             created_by="sekisho serve",
@@ -179,57 +243,39 @@ async def simulation_needed(snapshot: Snapshot) -> bool:
 
 
 def resolve(snapshot: Snapshot, environment: ProviderEnvironment) -> tuple[World, list[Finding]]:
-    """The targets of all deployments, and what keeps some deployments from being called."""
-    targets: dict[str, Target] = {}
-    findings: list[Finding] = []
-    for deployment in snapshot.deployments:
-        try:
-            if "*" in deployment.model_name:
-                raise ConfigError(f"model_name '{deployment.model_name}': wildcards are not served yet")
-            targets[deployment.id] = _provider_of(deployment).resolve(deployment, environment)
-        except ConfigError as error:
-            findings.append(Finding(level="warning", where=deployment.where, message=error.message))
-    return World(snapshot, targets), findings
+    """The targets of all deployments, and what keeps some of them from being called."""
+    world = build_world(snapshot, partial(resolve_deployment, environment))
+    findings = [
+        Finding(level="warning", where=deployment.where, message=world.problems[deployment.id])
+        for deployment in snapshot.deployments
+        if deployment.id in world.problems
+    ]
+    return world, findings
 
 
-async def _purge(continuity: Continuity) -> None:
+def resolve_deployment(environment: ProviderEnvironment, deployment: Deployment) -> Target:
+    """Make a deployment ready to be called. Raises ConfigError for what cannot work."""
+    if "*" in deployment.model_name:
+        raise ConfigError(f"model_name '{deployment.model_name}': wildcards are not served yet")
+    return _provider_of(deployment).resolve(deployment, environment)
+
+
+async def _purge(continuity: Continuity, store: Store, usage_retention: float | None) -> None:
     """Forget what was kept for long enough, now and every hour."""
     while True:
         with contextlib.suppress(StoreUnavailable):  # the next round will do
             await continuity.purge()
+            if usage_retention is not None:
+                await store.retention.purge(usage_retention)
         await asyncio.sleep(_PURGE_SECONDS)
 
 
-def _confirm(ledger: Ledger, rows: Sequence[UsageRow]) -> None:
+def _confirm(ledger: Ledger, calls: Sequence[tuple[UsageRow, Mapping[str, bool]]]) -> None:
     """Tell the ledger which settled amounts the store now knows of."""
-    for row in rows:
-        for kind, scope_id in (("key", row.key_hash), ("user", row.user_id), ("team", row.team_id)):
-            if scope_id is not None and row.cost_nano:
-                ledger.confirm(kind, scope_id, row.cost_nano)
-
-
-class Catalogue:
-    """The models on offer, for the admin API."""
-
-    def __init__(self, world: World) -> None:
-        self._entries = [
-            ModelEntry(
-                model_name=deployment.model_name,
-                deployment_id=deployment.id,
-                upstream_model=deployment.model,
-                provider=target.provider,
-                facts=target.facts,
-                price=target.price,
-                params=_without_secrets(deployment.params),
-                mode="chat" if "chat" in target.dialects else "embedding",
-            )
-            for deployment in world.snapshot.deployments
-            if (target := world.targets.get(deployment.id)) is not None
-        ]
-
-    def entries(self) -> Sequence[ModelEntry]:
-        """One entry per deployment that can be called."""
-        return self._entries
+    for row, booked in calls:
+        for account, leased in booked.items():
+            if leased and row.cost_nano:
+                ledger.confirm(account, row.cost_nano)
 
 
 def client_dialects() -> list[ClientDialect]:
@@ -261,8 +307,3 @@ def _folders(package: ModuleType) -> list[Any]:
     """The packages in a package; what is in them is known only when they are there."""
     found = pkgutil.iter_modules(package.__path__)
     return [importlib.import_module(f"{package.__name__}.{module.name}") for module in found if module.ispkg]
-
-
-def _without_secrets(params: Mapping[str, object]) -> dict[str, object]:
-    hidden = ("key", "secret", "token", "password", "headers")
-    return {name: value for name, value in params.items() if not any(word in name.lower() for word in hidden)}

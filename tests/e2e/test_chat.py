@@ -205,7 +205,7 @@ def test_a_repeated_conversation_is_read_from_the_cache(client: OpenAI) -> None:
 
 
 def test_headers_tell_what_served_the_call(gateway: Gateway) -> None:
-    key = gateway.make_key()
+    key = gateway.make_key(max_budget=1)
     body = {"model": "sonnet", "messages": say("Hi")}
     answer = gateway.post("/chat/completions", body, key)
     assert answer.status == 200

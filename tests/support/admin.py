@@ -2,74 +2,39 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import FastAPI
 
 from sekisho.control.api.app import build_control
 from sekisho.control.services.context import Services
-from sekisho.core.catalogue import ModelEntry
+from sekisho.core.accounts import member_id
+from sekisho.core.caller import ScopeKind
 from sekisho.core.clock import ManualClock
 from sekisho.core.ids import new_id
-from sekisho.core.model import ModelFacts
-from sekisho.core.money import Price, Rates, Tier
 from sekisho.core.usage import Usage
+from sekisho.gateway.catalogue import Catalogue
+from sekisho.gateway.worlds import WorldKeeper
 from sekisho.identity.authenticate import Identity
+from sekisho.identity.rights import RIGHTS
 from sekisho.policy.access import may_use
+from sekisho.store.balances import account_names
 from sekisho.store.engine import Store, open_store
-from sekisho.store.records import UsageRow
+from sekisho.store.records import Budgeted, UsageRow
 from tests.support.gateway import Answer, call
+from tests.support.offered import keep_offered
 from tests.support.postgres import create_database, run_server, skip_or_fail
 from tests.support.servers import serve_app
 
+Result = TypeVar("Result")
+
 MASTER_KEY = "sk-master-of-the-tests-0123456789"
-ENDPOINTS = {
-    *("/key/generate", "/key/info", "/key/update", "/key/delete", "/key/list", "/key/block", "/key/unblock"),
-    "/key/aws_credentials",
-    *("/team/new", "/team/info", "/team/list", "/team/update", "/team/member_add"),
-    *("/user/new", "/user/info", "/user/list"),
-    *("/models", "/v1/models", "/anthropic/v1/models", "/model/info", "/v1/model/info", "/spend/logs"),
-    *("/models/{model}", "/v1/models/{model}", "/anthropic/v1/models/{model}"),
-}
-
-_SONNET = ModelEntry(
-    model_name="sonnet",
-    deployment_id="deployment-1",
-    upstream_model="us.anthropic.claude-sonnet",
-    provider="bedrock",
-    facts=ModelFacts(
-        max_input_tokens=200_000,
-        max_output_tokens=64_000,
-        vision=True,
-        thinking="budget",
-        cache=frozenset({"system", "messages"}),
-    ),
-    price=Price(
-        "2026-11",
-        Rates(3 * 10**9, 15 * 10**9, 3 * 10**8, 375 * 10**7, 6 * 10**9),
-        (Tier(200_000, Rates(6 * 10**9, 225 * 10**8, 6 * 10**8, 75 * 10**8, 12 * 10**9)),),
-    ),
-    params={"model": "bedrock/us.anthropic.claude-sonnet", "aws_region_name": "us-east-1"},
-)
-_MYSTERY = ModelEntry(
-    model_name="mystery",
-    deployment_id="deployment-2",
-    upstream_model="nobody.knows",
-    provider="bedrock",
-    facts=ModelFacts(tools=False, tool_choice=False, sampling="none", stop_sequences=False),
-    price=None,
-    params={"model": "bedrock/nobody.knows"},
-)
-
-
-class _Catalogue:
-    def entries(self) -> list[ModelEntry]:
-        return [_SONNET, _MYSTERY]
+ENDPOINTS = frozenset(RIGHTS)
 
 
 @dataclass
@@ -83,6 +48,12 @@ class Admin:
     _control: FastAPI | None = None
     _loop: asyncio.AbstractEventLoop | None = None
 
+    def run(self, work: Callable[[Store], Coroutine[Any, Any, Result]]) -> Result:
+        """What `work` finds in the store."""
+        assert self._loop is not None
+        assert self._store is not None
+        return asyncio.run_coroutine_threadsafe(work(self._store), self._loop).result(10)
+
     def get(self, path: str, *, by: str | None = MASTER_KEY, **query: object) -> Answer:
         return call(f"{self.url}{path}?{urlencode(query)}", key=by)
 
@@ -94,6 +65,10 @@ class Admin:
         answer = self.get(path, by=by, **query)
         assert answer.status == 200, answer.body
         return answer.json()
+
+    def send(self, method: str, path: str, body: object, *, by: str | None = MASTER_KEY) -> Answer:
+        """A request of any method."""
+        return call(f"{self.url}{path}", body, by, method=method)
 
     def make(self, path: str, body: object, *, by: str = MASTER_KEY) -> Any:
         """The body of an answer that must be a success."""
@@ -122,7 +97,7 @@ class Admin:
 
         async def record() -> None:
             assert self._store is not None
-            self._store.journal.record(row)
+            self._store.journal.record(row, await book(self._store, row, self.clock.now()))
 
         assert self._loop is not None
         asyncio.run_coroutine_threadsafe(record(), self._loop).result(10)
@@ -142,9 +117,12 @@ class Admin:
             self._store = await open_store(database_url, self.clock)
             identity = Identity(self._store, self.clock, MASTER_KEY)
             await identity.start()
-            self._control = build_control(self._services(self._store, identity))
+            worlds = keep_offered(self._store, identity)
+            await worlds.start()
+            self._control = build_control(self._services(self._store, identity, worlds))
             await send({"type": "lifespan.startup.complete"})
             await receive()
+            await worlds.close()
             await identity.close()
             await self._store.close()
             await send({"type": "lifespan.shutdown.complete"})
@@ -152,12 +130,13 @@ class Admin:
         with serve_app(app) as self.url:
             yield self
 
-    def _services(self, store: Store, identity: Identity) -> Services:
+    def _services(self, store: Store, identity: Identity, worlds: WorldKeeper) -> Services:
         return Services(
             store=store,
             identity=identity,
             clock=self.clock,
-            catalogue=_Catalogue(),
+            catalogue=Catalogue(lambda: worlds.world),
+            worlds=worlds,
             may_use=may_use,
             version="1.2.3",
             on_change=(lambda kind, changed: self.changes.append((kind, changed)),),
@@ -169,6 +148,29 @@ def run_admin(database_url: str) -> Iterator[Admin]:
     """Serve the admin API over an empty database, at a time that stands still."""
     with Admin(ManualClock()).serve(database_url) as admin:
         yield admin
+
+
+async def book(store: Store, row: UsageRow, now: float) -> dict[str, bool]:
+    """The accounts that the gateway books a call on: of every level it belongs to, in every window that is open."""
+    owners: list[tuple[ScopeKind, str, Budgeted | None]] = []
+    if row.key_hash is not None and (key := await store.keys.get(row.key_hash)) is not None:
+        owners.append(("key", key.account_id, key))
+    if row.user_id is not None:
+        owners.append(("user", row.user_id, await store.users.get(row.user_id)))
+    if row.team_id is not None:
+        owners.append(("team", row.team_id, await store.teams.get(row.team_id)))
+    if row.team_id is not None and row.user_id is not None:
+        member = await store.teams.member(row.team_id, row.user_id)
+        owners.append(("member", member_id(row.team_id, row.user_id), member))
+    if row.project_id is not None:
+        owners.append(("project", row.project_id, await store.projects.get(row.project_id)))
+    if row.organization_id is not None:
+        owners.append(("organization", row.organization_id, await store.organizations.get(row.organization_id)))
+    if row.end_user is not None:
+        owners.append(("customer", row.end_user, await store.customers.get(row.end_user)))
+    owners += [("tag", tag, await store.tags.get(tag)) for tag in row.tags]
+    empty = Budgeted()
+    return {name: False for kind, name, record in owners for name in account_names(kind, name, record or empty, now)}
 
 
 def hash_of(key: str) -> str:

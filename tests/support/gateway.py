@@ -35,9 +35,13 @@ class Answer:
 
 
 def call(
-    url: str, body: object | bytes | None = None, key: str | None = None, headers: Mapping[str, str] | None = None
+    url: str,
+    body: object | bytes | None = None,
+    key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    method: str | None = None,
 ) -> Answer:
-    """GET, or POST when there is a body. Error statuses are answers too."""
+    """GET, or POST when there is a body, or another method. Error statuses are answers too."""
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     sent = {
         "Content-Type": "application/json",
@@ -45,7 +49,7 @@ def call(
         **(headers or {}),
     }
     try:
-        with urlopen(Request(url, data=data, headers=sent), timeout=60) as response:
+        with urlopen(Request(url, data=data, headers=sent, method=method), timeout=60) as response:
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.read())
     except HTTPError as error:
         with error:

@@ -40,13 +40,28 @@ def run_server() -> Iterator[Path]:
         if user is not None:
             shutil.chown(folder, user)
         _run(user, [binaries / "initdb", "-D", f"{folder}/data", "-U", "sekisho", "-A", "trust", "-E", "UTF8", "-N"])
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=60"
-        control: list[str | Path] = [binaries / "pg_ctl", "-D", f"{folder}/data", "-w"]
-        _run(user, [*control, "-l", f"{folder}/log", "-o", options, "start"])
+        start_server(Path(folder))
         try:
             yield Path(folder)
         finally:
-            _run(user, [*control, "-m", "immediate", "stop"])
+            stop_server(Path(folder))
+
+
+def start_server(folder: Path) -> None:
+    """Start the server whose data is in `folder`, and wait until it answers."""
+    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=60"
+    _control(folder, "-l", f"{folder}/log", "-o", options, "start")
+
+
+def stop_server(folder: Path) -> None:
+    """Stop the server as a crash does: it ends at once, and recovers when it is started again."""
+    _control(folder, "-m", "immediate", "stop")
+
+
+def _control(folder: Path, *arguments: str) -> None:
+    binaries = find_binaries()
+    assert binaries is not None
+    _run(_unprivileged_user(), [binaries / "pg_ctl", "-D", f"{folder}/data", "-w", *arguments])
 
 
 def create_database(folder: Path) -> str:

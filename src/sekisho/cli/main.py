@@ -17,6 +17,8 @@ simulate_app = typer.Typer(
     help="Local counterparts of upstreams. / 上流サービスのローカルな代役。", no_args_is_help=True
 )
 app.add_typer(simulate_app, name="simulate")
+audit_app = typer.Typer(help="The audit trail. / 監査記録。", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
 
 Host = Annotated[str, typer.Option(help="Address to listen on. / 待ち受けるアドレス。")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. / 待ち受けるポート。")]
@@ -59,6 +61,26 @@ def check(
     from sekisho.cli.check import check as run  # noqa: PLC0415  # as above
 
     raise typer.Exit(run(file, strict))
+
+
+@audit_app.callback()
+def audit() -> None:
+    """Options of all commands about the audit trail."""
+
+
+@audit_app.command(help="Check that nobody altered the audit trail. / 監査記録が改ざんされていないか検査する。")
+def verify(
+    database: Annotated[
+        str | None, typer.Option(help="Address of the database. / データベースのアドレス。", envvar="DATABASE_URL")
+    ] = None,
+    expect: Annotated[
+        list[str] | None, typer.Option(help="Hash noted earlier that must still be there. / 以前に控えたハッシュ。")
+    ] = None,
+) -> None:
+    """Check that nobody altered the audit trail."""
+    from sekisho.cli.audit import verify_audit  # noqa: PLC0415  # as above
+
+    raise typer.Exit(verify_audit(database, expect or ()))
 
 
 @simulate_app.command(help="Serve a local counterpart of Amazon Bedrock. / Amazon Bedrock のローカルな代役を起動する。")

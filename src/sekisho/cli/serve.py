@@ -69,11 +69,13 @@ def _plan(config: Path | None, host: str, port: int, workers: int) -> Plan:
         snapshot=loaded.snapshot,
         master_key=master_key,
         database_url=database_url or f"sqlite:///{home / 'sekisho.db'}",
+        spool=str(home / "spool"),
+        workers=workers,
         counterpart=counterpart,
     )
     world = _resolve_models(settings)
     starter_key = keep_starter_key(home) if is_local and not database_url else None
-    asyncio.run(prepare_store(settings.database_url, SystemClock(), starter_key))
+    asyncio.run(prepare_store(settings, SystemClock(), starter_key))
     ready = Ready(
         url=f"http://{_shown_host(host)}:{listener.getsockname()[1]}",
         data=str(home) if not database_url else f"{home}, database from DATABASE_URL or database_url",

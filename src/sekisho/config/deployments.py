@@ -1,7 +1,7 @@
 """`model_list` to deployments."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,7 +25,7 @@ def read_deployments(
     deployments: list[Deployment] = []
     ids: set[str] = set()
     for index, entry in enumerate(entries):
-        deployment = _read_entry(document, entry, (*path, index), defaults, report)
+        deployment = read_deployment(document, entry, (*path, index), defaults, report)
         if deployment is not None:
             deployments.append(_with_own_id(document, deployment, ids, (*path, index), report))
     return tuple(deployments)
@@ -39,9 +39,10 @@ def group_deployments(deployments: tuple[Deployment, ...]) -> dict[str, tuple[De
     return groups
 
 
-def _read_entry(
+def read_deployment(
     document: Document, entry: object, path: Path, defaults: Mapping[str, object], report: Report
 ) -> Deployment | None:
+    """The entry at `path`, `defaults` laid under its parameters; None when it is wrong, which is reported."""
     if not isinstance(entry, dict):
         report.error(document.value_place(path), "expected a model: a mapping with `model_name` and `litellm_params`")
         return None
@@ -65,6 +66,16 @@ def _read_entry(
         where=f"{place.file}:{place.line}",
         **{key: params.get(key) for key in _TYPED},
     )
+
+
+def collect_access_groups(deployments: Iterable[Deployment]) -> dict[str, tuple[str, ...]]:
+    """The model names of every access group, each once."""
+    groups: dict[str, dict[str, None]] = {}
+    for deployment in deployments:
+        named = deployment.model_info.get("access_groups")
+        for group in named if isinstance(named, list) else ():
+            groups.setdefault(group, {})[deployment.model_name] = None
+    return {group: tuple(names) for group, names in groups.items()}
 
 
 def _hash_entry(name: str, params: Mapping[str, Any]) -> str:

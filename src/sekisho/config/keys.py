@@ -22,6 +22,7 @@ from sekisho.config.kinds import (
     SECONDS,
     TEXT,
     TEXTS,
+    WINDOW,
     Kind,
 )
 
@@ -42,7 +43,7 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_COSTS: dict[str, Kind] = {
+COSTS: dict[str, Kind] = {
     "input_cost_per_token": NUMBER,
     "output_cost_per_token": NUMBER,
     "cache_read_input_token_cost": NUMBER,
@@ -113,7 +114,7 @@ LITELLM_PARAMS = Block(
         "drop_params": BOOLEAN,
         **AWS,
         "sagemaker_base_url": TEXT,
-        **_COSTS,
+        **COSTS,
     },
     _IDLE_COSTS
     | _names("""
@@ -145,11 +146,12 @@ MODEL_INFO = Block(
         "supports_prompt_caching": BOOLEAN,
         "supports_reasoning": BOOLEAN,
         "supports_function_calling": BOOLEAN,
-        **_COSTS,
+        "access_groups": TEXTS,
+        **COSTS,
     },
     _IDLE_COSTS
     | _names("""
-        access_groups team_id team_public_model_name cooldown_time allowed_fails allowed_fails_policy tier
+        team_id team_public_model_name cooldown_time allowed_fails allowed_fails_policy tier
         health_check_model health_check_timeout disable_background_health_check supported_environments
         supports_tool_choice supports_parallel_function_calling supports_system_messages supports_response_schema
         supports_pdf_input supports_audio_input supports_audio_output supports_web_search supports_assistant_prefill
@@ -171,12 +173,14 @@ LITELLM_SETTINGS = Block(
         "failure_callback": TEXTS,
         "enable_anthropic_prompt_caching": BOOLEAN,
         "budget_exceeded_status_code": CLIENT_ERROR,
+        "max_budget": NUMBER,
+        "budget_duration": WINDOW,
         **AWS,
     },
     _IDLE_FALLBACKS
     | _names("""
         aws_bedrock_control_plane_endpoint modify_params cache cache_params allowed_fails
-        max_budget budget_duration budget_reset_time timezone max_internal_user_budget internal_user_budget_duration
+        budget_reset_time timezone max_internal_user_budget internal_user_budget_duration
         max_user_budget max_end_user_budget max_end_user_budget_id default_internal_user_params default_team_params
         default_team_settings default_key_generate_params upperbound_key_generate_params key_generation_settings
         budget_rollover tag_budget_config turn_off_message_logging redact_user_api_key_info
@@ -230,17 +234,20 @@ GENERAL_SETTINGS = Block(
         "database_url": TEXT,
         "completion_model": TEXT,
         "max_request_size_mb": MEGABYTES,
+        "global_max_parallel_requests": COUNT,
+        "allow_unpriced_models": BOOLEAN,
         "response_retention": DURATION,
+        "maximum_spend_logs_retention_period": DURATION,
     },
     _names("""
         database_connection_pool_limit database_connection_timeout database_connection_pool_timeout database_type
         database_args database_socket_timeout database_extra_connection_params disable_prisma_schema_update
         store_model_in_db supported_db_objects allow_requests_on_db_unavailable use_redis_transaction_buffer
         alerting alerting_threshold alerting_args alert_types alert_to_webhook_url spend_report_frequency
-        max_parallel_requests global_max_parallel_requests infer_model_from_keys max_response_size_mb
+        max_parallel_requests infer_model_from_keys max_response_size_mb
         proxy_batch_write_at proxy_batch_polling_interval proxy_budget_rescheduler_min_time
         proxy_budget_rescheduler_max_time disable_spend_logs disable_spend_updates disable_error_logs
-        disable_reset_budget store_prompts_in_spend_logs maximum_spend_logs_retention_period
+        disable_reset_budget store_prompts_in_spend_logs
         maximum_spend_logs_retention_interval maximum_spend_logs_cleanup_cron user_header_name user_header_mappings
         custom_auth custom_auth_settings custom_key_generate custom_key_update custom_sso custom_ui_sso_sign_in_handler
         pass_through_endpoints background_health_checks use_shared_health_check health_check_interval

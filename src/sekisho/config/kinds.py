@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from sekisho.core.durations import expiry
+from sekisho.core.durations import expiry, parse_duration
 
 _SECRET = re.compile(r"key|secret|token|password", re.IGNORECASE)
 _TRUE, _FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
@@ -86,6 +86,13 @@ def _read_duration(value: object) -> float:
     return expiry(value, 0.0)
 
 
+def _read_window(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    parse_duration(value)
+    return value
+
+
 def _within(read: Callable[[object], float], least: float, most: float) -> Callable[[object], object]:
     def read_within(value: object) -> float:
         number = read(value)
@@ -110,6 +117,7 @@ NUMBER = Kind("a number, 0 or more", _within(_read_number, 0, _MOST), numeric=Tr
 SECONDS = Kind("a number of seconds, more than 0", _within(_read_number, 1e-3, _MOST), numeric=True)
 MEGABYTES = Kind("a number of megabytes, more than 0", _within(_read_number, 1e-3, 4096), numeric=True)
 DURATION = Kind("text for a duration, such as 24h or 30d", _read_duration)
+WINDOW = Kind("text for the length of a budget window, such as 24h or 30d", _read_window)
 CLIENT_ERROR = Kind("an HTTP status from 400 to 499", _within(_read_integer, 400, 499), numeric=True)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from sekisho.config import keys
-from sekisho.config.deployments import group_deployments, read_deployments
+from sekisho.config.deployments import collect_access_groups, group_deployments, read_deployments
 from sekisho.config.environment import read_variables, resolve_values
 from sekisho.config.files import read_files
 from sekisho.config.places import Document, InvalidConfig, Report, show_name
@@ -22,6 +22,7 @@ from sekisho.config.routing import (
 )
 from sekisho.config.sections import check_block
 from sekisho.config.snapshot import Bootstrap, Deployment, Finding, Loaded, Snapshot
+from sekisho.core.money import nano_from_dollars
 
 DEFAULT_FILE = Path(__file__).with_name("default.yaml")
 
@@ -88,8 +89,12 @@ def _check_sections(
     settings = {
         name: check_block(document, sections.get(name, {}), (name,), block, report) for name, block in _BLOCKS.items()
     }
-    defaults = {name: value for name, value in settings["litellm_settings"].items() if name in keys.AWS}
-    return settings, read_deployments(document, sections.get("model_list", []), defaults, report)
+    return settings, read_deployments(document, sections.get("model_list", []), _read_defaults(settings), report)
+
+
+def _read_defaults(settings: Settings) -> dict[str, object]:
+    """The parameters that every deployment has which does not give them itself."""
+    return {name: value for name, value in settings["litellm_settings"].items() if name in keys.AWS}
 
 
 def _build_snapshot(
@@ -109,11 +114,13 @@ def _build_snapshot(
     _check_strategy(document, router, report)
     return Snapshot(
         deployments=deployments,
+        deployment_defaults=_read_defaults(settings),
         groups=groups,
         model_group_alias=aliases,
         fallbacks=fallbacks,
         default_fallbacks=default_fallbacks,
         default_model=read_default_model(document, settings, names, report),
+        access_groups=collect_access_groups(deployments),
         callbacks=_read_callbacks(document, litellm, report),
         **_plain_settings(router, litellm, general),
     )
@@ -122,7 +129,7 @@ def _build_snapshot(
 def _plain_settings(router: dict[str, Any], litellm: dict[str, Any], general: dict[str, Any]) -> dict[str, Any]:
     """The settings that stand by themselves; those not given are left to the snapshot's defaults."""
     both = {**litellm, **router}  # where both blocks may give a key, the router's wins, as in LiteLLM
-    megabytes = general.get("max_request_size_mb")
+    megabytes, dollars = general.get("max_request_size_mb"), litellm.get("max_budget")
     plain = {name: both.get(name) for name in _SHARED} | {
         "default_model_for_unknown": router.get("default_model_for_unknown"),
         "failover": router.get("failover"),
@@ -132,6 +139,11 @@ def _plain_settings(router: dict[str, Any], litellm: dict[str, Any], general: di
         "prompt_caching": litellm.get("enable_anthropic_prompt_caching"),
         "budget_exceeded_status": litellm.get("budget_exceeded_status_code"),
         "response_retention": general.get("response_retention"),
+        "usage_retention": general.get("maximum_spend_logs_retention_period"),
+        "max_budget": None if dollars is None else nano_from_dollars(dollars),
+        "budget_duration": litellm.get("budget_duration"),
+        "max_parallel_requests": general.get("global_max_parallel_requests"),
+        "allow_unpriced_models": general.get("allow_unpriced_models"),
         "max_request_bytes": None if megabytes is None else int(megabytes * _MEGABYTE),
     }
     return {name: value for name, value in plain.items() if value is not None}

@@ -48,7 +48,7 @@ def check_information(document: Document, block: Mapping[str, object], path: Pat
     # An id written as a number is an id all the same, and so it is in LiteLLM.
     block = {name: str(value) if name == "id" and type(value) is int else value for name, value in block.items()}
     kept = {name: value for name, value in block.items() if name not in known.active and value is not None}
-    rest = {name: value for name, value in block.items() if name in known.names or _nearest(name, known.names)}
+    rest = {name: value for name, value in block.items() if name in known.names or nearest_name(name, known.names)}
     return kept | check_block(document, rest, path, known, report)
 
 
@@ -83,7 +83,7 @@ def _report_no_meaning(document: Document, path: Path, known: Block, report: Rep
 
 def _suggest(name: str, known: Block) -> str | None:
     """The nearest key of the block, else the same key of another block."""
-    near = _nearest(name, known.names)
+    near = nearest_name(name, known.names)
     if near:
         return f"`{near}`"
     for section, other in _SETTINGS.items():
@@ -93,7 +93,8 @@ def _suggest(name: str, known: Block) -> str | None:
 
 
 @lru_cache(maxsize=4096)  # the same few keys stand in every model's entry, and comparing is slow
-def _nearest(name: str, names: tuple[str, ...]) -> str | None:
+def nearest_name(name: str, names: tuple[str, ...]) -> str | None:
+    """The one of `names` that `name` may be a misspelling of."""
     if len(name) > _LONGEST_KEY:
         return None
     return next(iter(difflib.get_close_matches(name.lower(), names, n=1, cutoff=_NEAR)), None)

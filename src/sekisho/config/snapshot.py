@@ -32,16 +32,23 @@ class Deployment(Struct, frozen=True, kw_only=True):
 class Snapshot(Struct, frozen=True, kw_only=True):
     """All that the configuration decides. Times in seconds, sizes in bytes.
 
+    deployment_defaults: parameters for deployments that are added later and do not give them themselves.
     default_model: serves a request that names no model; one that names an unknown model only if
       `default_model_for_unknown`.
     failover: whether another deployment or a fallback model may answer when one fails.
     prompt_caching: whether cache points are set for clients that set none.
     budget_exceeded_status: the status of a refusal for money.
+    max_budget: nano-dollars that all callers together may spend in each `budget_duration` (None: for ever).
+    max_parallel_requests: how many calls of all callers may be under way at once.
+    allow_unpriced_models: whether callers with a budget may use models without a price, which then cost them nothing.
+    access_groups: the model names that the names of access groups stand for.
     response_retention: for how many seconds answers of the Responses API are kept for their key; None for not at all.
+    usage_retention: for how many seconds usage rows are kept; None for ever.
     """
 
     deployments: tuple[Deployment, ...]
     groups: dict[str, tuple[Deployment, ...]]
+    deployment_defaults: dict[str, object] = {}
     model_group_alias: dict[str, str] = {}
     fallbacks: dict[str, tuple[str, ...]] = {}
     default_fallbacks: tuple[str, ...] = ()
@@ -56,9 +63,19 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     drop_params: bool = False
     prompt_caching: bool = True
     budget_exceeded_status: int = 402
+    max_budget: int | None = None
+    budget_duration: str | None = None
+    max_parallel_requests: int | None = None
+    allow_unpriced_models: bool = False
+    access_groups: dict[str, tuple[str, ...]] = {}
     max_request_bytes: int = 32 * 1024 * 1024
     response_retention: float | None = None
+    usage_retention: float | None = None
     callbacks: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # The defaults of deployments may hold credentials.
+        return f"Snapshot({len(self.deployments)} deployments, models={list(self.groups)!r})"
 
 
 class Bootstrap(Struct, frozen=True, kw_only=True):

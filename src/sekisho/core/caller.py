@@ -1,39 +1,59 @@
 """Who is calling, and the scopes the call is counted in."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
 
 Role = Literal["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]
-ScopeKind = Literal["key", "user", "team"]
+ScopeKind = Literal["key", "member", "user", "project", "team", "organization", "customer", "tag", "installation"]
+
+
+class BudgetWindow(Struct, frozen=True, kw_only=True):
+    """Money for a time: `limit` nano-dollars in each window of length `duration` (None: for ever).
+
+    `resets_at` is the end of some window, in seconds since the epoch; those after it follow from the duration.
+    """
+
+    limit: int
+    duration: str | None = None
+    resets_at: float | None = None
+
+
+class ModelLimits(Struct, frozen=True, kw_only=True):
+    """What a scope may use of one model group."""
+
+    budgets: tuple[BudgetWindow, ...] = ()
+    rpm_limit: int | None = None
+    tpm_limit: int | None = None
 
 
 class Scope(Struct, frozen=True, kw_only=True):
     """One level of the hierarchy with its limits, as last read from the store. None means unlimited.
 
-    `models` empty means every model. Money is in nano-dollars, times in seconds since the epoch.
-    `spend` is the spend of the current budget window.
+    `models` empty means every model. Money is in nano-dollars. `model_limits` is by model group.
     """
 
     kind: ScopeKind
     id: str
     alias: str | None = None
     models: tuple[str, ...] = ()
-    max_budget: int | None = None
-    budget_duration: str | None = None
-    budget_reset_at: float | None = None
-    spend: int = 0
+    budgets: tuple[BudgetWindow, ...] = ()
+    soft_budget: int | None = None
     rpm_limit: int | None = None
     tpm_limit: int | None = None
+    tpd_limit: int | None = None
     max_parallel_requests: int | None = None
+    model_limits: Mapping[str, ModelLimits] = {}
 
 
 class Caller(Struct, frozen=True, kw_only=True):
     """An authenticated caller.
 
     `key_hash` is the SHA-256 of the virtual key in hex; None for the master key. `scopes` run from the narrowest
-    (key) to the widest; the master key has none. `allowed_routes` empty means that the key opens every path that its
-    role may use; otherwise each is a path, a path ending in `*`, or a group such as `llm_api_routes`.
+    (key) to the widest (installation); the master key has that one only. `allowed_routes` empty means that the key
+    opens every path that its role may use; otherwise each is a path, a path ending in `*`, or a group such as
+    `llm_api_routes`.
     """
 
     role: Role
@@ -41,6 +61,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     key_alias: str | None = None
     user_id: str | None = None
     team_id: str | None = None
+    project_id: str | None = None
+    organization_id: str | None = None
     scopes: tuple[Scope, ...] = ()
     allowed_routes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()

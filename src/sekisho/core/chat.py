@@ -201,7 +201,8 @@ class ClientCall(Struct, kw_only=True):
     agent_id: which of the session's agents calls, where it has several; parent_id: the agent or session that began it.
     continues: the id of the earlier answer that the call goes on from, which only the gateway can know.
     stores: whether the client wants the answer kept, to go on from it; unset by the gateway where nothing is kept.
-    The last four are wishes of this one request that override the configuration.
+    answers: how many answers are asked for at once, each of `max_output_tokens`.
+    fallbacks, num_retries, timeout and drop_params are wishes of this one request that override the configuration.
     """
 
     model: str | None
@@ -212,6 +213,7 @@ class ClientCall(Struct, kw_only=True):
     headers: dict[str, str] = {}
     opening: Opening = Opening()
     max_output_tokens: int | None = None
+    answers: int = 1
     stream: bool = False
     include_usage: bool = False
     session_id: str | None = None

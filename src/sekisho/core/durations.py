@@ -73,6 +73,43 @@ def next_reset(text: str, now: float) -> float:
     return float(second - second % _SECONDS[unit] + length)
 
 
+def roll_window(text: str, resets_at: float, now: float) -> float:
+    """The end of the window open at `now`, for a budget whose window of length `text` ended (or ends) at `resets_at`.
+
+    Every process comes to the same answer, whenever it asks: windows that end on the clock do so again, others follow
+    each other without a gap.
+    """
+    if now < resets_at:
+        return resets_at
+    duration = parse_duration(text)
+    if duration.unit == "mo":
+        end = resets_at
+        while end <= now:
+            end = _first_of_month(datetime.fromtimestamp(end, UTC), duration.count).timestamp()
+        return end
+    if _is_aligned(duration):
+        return next_reset(text, now)
+    length = duration.count * _SECONDS[duration.unit]
+    return resets_at + length * ((now - resets_at) // length + 1)
+
+
+def window_start(text: str, end: float) -> float:
+    """The beginning of the window of length `text` that ends at `end`, which is the end of the window before it."""
+    duration = parse_duration(text)
+    if duration.unit == "mo" or (duration.unit, duration.count) == ("d", 30):
+        months = duration.count if duration.unit == "mo" else 1
+        return _first_of_month(datetime.fromtimestamp(end, UTC), -months).timestamp()
+    return end - duration.count * _SECONDS[duration.unit]
+
+
+def _is_aligned(duration: Duration) -> bool:
+    """Whether windows of this length end on fixed points of the clock, whenever they began."""
+    count, unit = duration.count, duration.unit
+    if (unit, count) in {("d", 1), ("d", 7), ("w", 1), ("d", 30)}:
+        return True
+    return unit in {"h", "m", "s"} and _DAY % (count * _SECONDS[unit]) == 0
+
+
 def _first_of_month(moment: datetime, months_later: int) -> datetime:
     """Midnight on the first of the month that lies `months_later` after that of `moment`."""
     years, month = divmod(moment.month - 1 + months_later, 12)

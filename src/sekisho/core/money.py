@@ -68,7 +68,7 @@ def nano_from_dollars(dollars: Decimal | float | int | str) -> int:
 
 def dollars_from_nano(nano: int) -> float:
     """Nano-dollars to dollars, for JSON answers only: never calculate with the result."""
-    return float(Decimal(nano) / NANO)
+    return nano / NANO  # of two integers this is the nearest float, without a detour over floats
 
 
 def rate_from_dollars_per_token(dollars: Decimal | float | int | str) -> int:

@@ -197,12 +197,15 @@ class WriteOptions(Struct, frozen=True, kw_only=True):
     stream: whether the answer is to be a stream, for formats that say so in the body.
     drop_params: drop what cannot be carried even where that may change the meaning, instead of refusing.
     metadata: string pairs the upstream should log with the call.
+    ceiling: the most output tokens that may be asked for, of all answers of the call together, whatever the client
+      said; None when its own limit, or the model's, stands.
     """
 
     model: str = ""
     stream: bool = False
     drop_params: bool = False
     metadata: Mapping[str, str] = {}
+    ceiling: int | None = None
 
 
 class WireRequest(Struct, frozen=True, kw_only=True):

@@ -13,10 +13,11 @@ class Meter:
     """Counts one call, from the moment an upstream took it.
 
     The upstream's own report is what counts. Where there is none, because the client or the upstream left early, the
-    tokens are estimated from the bytes that went both ways.
+    tokens are estimated from the bytes that went both ways. `owner` and `request_bytes` are set once they are known.
     """
 
     def __init__(self, estimator: Estimator) -> None:
+        self.owner = ""
         self.request_bytes = 0
         self._estimator = estimator
         self._answer_bytes = 0
@@ -49,7 +50,7 @@ class Meter:
         """Take the upstream's own count."""
         self._reported = usage
         if self._target is not None:
-            self._estimator.learn(self._target.upstream_model, self.request_bytes, usage)
+            self._estimator.learn(self.owner, self._target.upstream_model, self.request_bytes, usage)
 
     def report_whole(self, usage: Usage, answer_bytes: int) -> None:
         """Take the count of a whole answer; an upstream that tells none (all zero) is estimated by the bytes."""

@@ -12,10 +12,12 @@ from sekisho.core.target import Errand, Target
 from sekisho.core.wire import Operation, WireRequest, WriteOptions
 from sekisho.gateway.attempts import Candidate
 from sekisho.gateway.cooldowns import Cooldowns
+from sekisho.gateway.holding import Held
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.reply import explain
 from sekisho.gateway.upstream import CallFailed, Timeouts, UpstreamClient, UpstreamResponse
+from sekisho.store.journal import UsageJournal
 
 _ERROR_BODY_BYTES = 64 * 1024
 
@@ -36,13 +38,23 @@ class Outbound:
     """Sends requests for one call."""
 
     def __init__(
-        self, access: UpstreamAccess, snapshot: Snapshot, call: ClientCall, meter: Meter, record: CallRecord
+        self,
+        access: UpstreamAccess,
+        snapshot: Snapshot,
+        call: ClientCall,
+        *,
+        meter: Meter,
+        record: CallRecord,
+        held: Held,
+        journal: UsageJournal,
     ) -> None:
         self._access = access
         self._snapshot = snapshot
         self._call = call
         self._meter = meter
         self._record = record
+        self._held = held
+        self._journal = journal
 
     def options(self, candidate: Candidate) -> WriteOptions:
         """How a request for this candidate is to be written."""
@@ -54,13 +66,20 @@ class Outbound:
             stream=self._call.stream,
             drop_params=drop_params,
             metadata=self._metadata(),
+            ceiling=self._ceiling(candidate.target),
         )
 
     async def send(self, candidate: Candidate, wire: WireRequest, errand: Errand) -> UpstreamResponse:
-        """Send, and return when the target has said that it will answer; to be closed. Raises UpstreamError."""
+        """Send, and return when the target has said that it will answer; to be closed.
+
+        What it will probably cost is written down before, in case this process dies. Raises UpstreamError, or
+        StoreUnavailable when it cannot be written down; then nothing was sent.
+        """
         target = candidate.target
         signed = await target.sign(wire, errand)
         self._meter.taken_by(target)
+        if errand.operation != "count_tokens":
+            self._journal.sent(self._record.row_if_lost(self._meter, self._held.expected), self._held.hold.booked)
         try:
             response = await self._access.client.post(
                 signed.url, signed.headers, wire.body, self._timeouts(candidate.deployment)
@@ -70,6 +89,11 @@ class Outbound:
         if response.status != 200:
             await _raise_refusal(response, target)
         return response
+
+    def _ceiling(self, target: Target) -> int | None:
+        """The output limit that the hold sets, no higher than the model's own."""
+        ceiling, most = self._held.ceiling, target.facts.max_output_tokens
+        return ceiling if ceiling is None or most is None else min(ceiling, most * self._call.answers)
 
     def _metadata(self) -> dict[str, str]:
         """What the upstream's own log shall say of the call, so that it can be joined with the usage row."""

@@ -1,9 +1,9 @@
 """What happened to one call, gathered while it lives: the usage row, and the response headers that tell the client."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
@@ -20,8 +20,19 @@ from sekisho.store.records import UsageRow
 RawHeaders = list[tuple[bytes, bytes]]
 
 
+def _tell_nothing() -> RawHeaders:
+    return []
+
+
 class CallRecord(Struct):
-    """One call's facts. `waited` is how many seconds were spent waiting for upstreams."""
+    """One call's facts.
+
+    waited: how many seconds were spent waiting for upstreams.
+    ceiling: the output limit that a budget has set, in tokens.
+    tell_limits: the headers that say how much the caller may still do.
+    booked: the accounts that pay for the call, and whether each is leased; none before it is held.
+    overrun: by how many nano-dollars it cost more than was held.
+    """
 
     clock: Clock
     call_type: str
@@ -40,6 +51,10 @@ class CallRecord(Struct):
     waited: float = 0.0
     first_byte_after: float | None = None
     error: SekishoError | None = None
+    ceiling: int | None = None
+    tell_limits: Callable[[], RawHeaders] = _tell_nothing
+    booked: Mapping[str, bool] = {}
+    overrun: int = 0
 
     def __post_init__(self) -> None:
         self.started = self.clock.now()
@@ -78,11 +93,13 @@ class CallRecord(Struct):
             headers.append((b"x-litellm-model-group", _header_value(self.target.model_name)))
             if self.target.simulated:
                 headers.append((b"x-sekisho-simulated", b"true"))
+        if self.ceiling is not None:
+            headers.append((b"x-sekisho-max-output-tokens", b"%d" % self.ceiling))
         if self.dropped:
             headers.append((b"x-sekisho-dropped-params", _header_value(", ".join(self.dropped))))
         if self.model is not None and self.model.warning:
             headers.append((b"x-sekisho-warning", _header_value(self.model.warning)))
-        return headers
+        return headers + self.tell_limits()
 
     def money_headers(self, cost: int | None, key_spend: int | None) -> RawHeaders:
         """What the call cost and the key has spent, in nano-dollars, where it is known by now."""
@@ -129,6 +146,21 @@ class CallRecord(Struct):
             retries=self.retries,
             fallbacks=self.fallbacks,
             requester_ip=self.client_ip,
+            organization_id=caller.organization_id if caller else None,
+            project_id=caller.project_id if caller else None,
+            overrun_nano=self.overrun or None,
+        )
+
+    def row_if_lost(self, meter: Meter, expected: Usage) -> UsageRow:
+        """The usage row to book if the end of the call, which now goes to an upstream, is never told."""
+        return structs.replace(
+            self.row(meter),
+            usage=expected,
+            cost_nano=meter.price.cost(expected) if meter.price is not None else None,
+            estimated=True,
+            status="failure",
+            http_status=500,
+            error_class="WorkerDied",
         )
 
     def _status(self) -> str:

@@ -13,13 +13,20 @@ from sekisho.core.wire import Operation
 from sekisho.gateway.attempts import Candidate, Road
 from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.policy.routing import Stage, chance_of_session, plan_roads
+from sekisho.store.records import AddedModel
 
 
 class World(Struct, frozen=True):
-    """One configuration in use: the snapshot, and the target of every deployment that can be called, by its id."""
+    """One configuration in use, which serves a call for its whole life.
+
+    targets: of every deployment that can be called, by its id. problems: what is wrong with the others, by their ids.
+    added: the models among the deployments that were added while the gateway ran, by their ids.
+    """
 
     snapshot: Snapshot
     targets: Mapping[str, Target]
+    problems: Mapping[str, str] = {}
+    added: Mapping[str, AddedModel] = {}
 
 
 def find_roads(

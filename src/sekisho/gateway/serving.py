@@ -16,6 +16,7 @@ from sekisho.gateway.conversing import Conversing
 from sekisho.gateway.counting import Counting
 from sekisho.gateway.embedding import Embedding
 from sekisho.gateway.exchange import Exchange
+from sekisho.gateway.holding import Held
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.outbound import Outbound, UpstreamAccess
 from sekisho.gateway.record import CallRecord
@@ -24,7 +25,8 @@ from sekisho.gateway.roads import World
 from sekisho.gateway.thinking import ThinkingKeeper
 from sekisho.identity.authenticate import Identity
 from sekisho.ledger.estimate import Estimator
-from sekisho.ledger.ledger import Hold, Ledger
+from sekisho.ledger.ledger import Ledger
+from sekisho.ledger.rates import RateLimits
 from sekisho.store.journal import UsageJournal
 
 _Done = TypeVar("_Done")
@@ -37,6 +39,7 @@ class Rooms(Struct, frozen=True, kw_only=True):
     world: Callable[[], World]
     identity: Identity
     ledger: Ledger
+    rates: RateLimits
     estimator: Estimator
     access: UpstreamAccess
     attachments: AttachmentFetcher
@@ -55,12 +58,20 @@ class Work(Struct, frozen=True):
     snapshot: Snapshot
     record: CallRecord
     meter: Meter
-    hold: Hold
+    held: Held
     rooms: Rooms
 
     def outbound(self) -> Outbound:
         """What sends this call's requests."""
-        return Outbound(self.rooms.access, self.snapshot, self.call, self.meter, self.record)
+        return Outbound(
+            self.rooms.access,
+            self.snapshot,
+            self.call,
+            meter=self.meter,
+            record=self.record,
+            held=self.held,
+            journal=self.rooms.journal,
+        )
 
     async def attempt(self, try_once: Callable[[Candidate], Awaitable[_Done]]) -> _Done:
         """What the first target gives that does what is asked."""
@@ -77,7 +88,7 @@ class Work(Struct, frozen=True):
 
     def settle(self) -> None:
         """Set the hold to what the call has used."""
-        self.hold.settle(self.meter.usage.total, self.meter.cost or 0)
+        self.held.hold.settle(self.meter.usage.total, self.meter.cost or 0)
 
 
 async def converse(work: Work) -> None:
@@ -96,7 +107,7 @@ async def converse(work: Work) -> None:
     send = send_stream if work.call.stream else send_answer
     try:
         sent = await send(
-            work.exchange, cast(ChatClient, work.dialect), reply, record, work.meter, work.hold, work.settle
+            work.exchange, cast(ChatClient, work.dialect), reply, record, work.meter, work.held.hold, work.settle
         )
     finally:
         reply.close()
@@ -126,7 +137,7 @@ async def embed(work: Work) -> None:
     if body is None:
         head = answer_head(work.record)
         body = cast(EmbeddingClient, work.dialect).write_embeddings(vectors.answer, head, work.call)
-    extra = work.record.money_headers(work.meter.cost, work.hold.key_spend())
+    extra = work.record.money_headers(work.meter.cost, work.held.hold.key_spend())
     await send_body(work.exchange, work.dialect, work.record, body, extra)
 
 

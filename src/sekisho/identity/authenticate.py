@@ -4,31 +4,29 @@ import asyncio
 import contextlib
 import hmac
 import logging
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from sekisho.core.caller import Caller
+from sekisho.core.caller import Caller, Scope, ScopeKind
 from sekisho.core.clock import Clock
-from sekisho.core.errors import StoreUnavailable, Unauthenticated
+from sekisho.core.errors import AccessDenied, InvalidRequest, StoreUnavailable, Unauthenticated
 from sekisho.identity.aws_keys import KeyPair, SignedCallers, is_signature
-from sekisho.identity.callers import caller_from
+from sekisho.identity.callers import ModelGroups, caller_from, scope_from
 from sekisho.identity.keys import hash_key, mask_key
+from sekisho.identity.memory import FRESH, FRESH_UNKNOWN, Memory, Reading
 from sekisho.identity.sigv4 import SignedMessage
 from sekisho.store.engine import Store
+from sekisho.store.limits import changes_at
+from sekisho.store.records import Access, CustomerRecord, TagRecord
 
 _log = logging.getLogger(__name__)
 
 POLL: Final = 0.5
 """Seconds between two looks at the change counter."""
-CAPACITY: Final = 50_000
-"""Keys remembered, known and unknown together."""
-FRESH: Final = 60.0
-"""Seconds after which a record is read again in the background even if nothing was changed: its spend moves on."""
-FRESH_UNKNOWN: Final = 5.0
-"""Seconds for which an unknown key is not looked up again."""
+MOST_TAGS: Final = 50
+"""Tags that one call can carry: each is a scope that is looked up and booked."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 """A request's headers, names in lower case."""
@@ -42,17 +40,22 @@ _RANKS: Final = {
     b"ocp-apim-subscription-key": 5,
 }
 """Where a key may stand; the first of them that is there counts (LiteLLM's order)."""
-_MASTER: Final = Caller(role="proxy_admin")
+_NOBODY: Final = Scope(kind="installation", id="all")
 
 
-class _Entry(Struct):
+class _Known(Struct, frozen=True):
     """What is remembered of a key; `caller` None means that it is unknown, `blocked` says who is blocked."""
 
     caller: Caller | None
-    expires: float | None
-    blocked: str | None
-    generation: int
-    fresh_until: float
+    expires: float | None = None
+    blocked: str | None = None
+
+
+class _Named(Struct, frozen=True):
+    """What is remembered of a customer or a tag, also of one that is not known: then it has no limits."""
+
+    scope: Scope
+    blocked: bool = False
 
 
 class Identity:
@@ -61,18 +64,45 @@ class Identity:
     Every administrative change makes all that is remembered doubtful at once: a local one through `invalidate`, one
     by another process through the change counter, half a second later. While the database is away, what is
     remembered goes on counting.
+
+    Args:
+        store: where keys are.
+        clock: the source of time.
+        master_key: the administrator's.
+        installation: the widest scope, which every call belongs to.
+        groups: the models that access groups of the configuration stand for.
     """
 
-    def __init__(self, store: Store, clock: Clock, master_key: str | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        master_key: str | None,
+        installation: Scope = _NOBODY,
+        groups: ModelGroups | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._master = None if master_key is None else hash_key(master_key)
         self._signed = SignedCallers(clock, master_key)
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._loading: dict[tuple[str, int], asyncio.Task[_Entry]] = {}
-        self._generation = 0
+        self._installation = installation
+        self._master_caller = Caller(role="proxy_admin", scopes=(installation,))
+        self._groups = groups or {}
+        self._keys = Memory(self._read_key, clock)
+        self._names = Memory(self._read_named, clock)
+        self._followers: list[Callable[[], None]] = []
         self._counter: int | None = None
         self._poll: asyncio.Task[None] | None = None
+
+    def follow(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called after administrative changes, too: those of other processes, and of this one."""
+        self._followers.append(tell)
+
+    def use_groups(self, groups: ModelGroups) -> None:
+        """Let access groups of the configuration stand for these models from now on."""
+        if groups != self._groups:
+            self._groups = groups
+            self.invalidate()
 
     async def start(self) -> None:
         """Begin to watch for changes by other processes."""
@@ -82,14 +112,16 @@ class Identity:
 
     async def close(self) -> None:
         """Stop watching."""
-        tasks = [*self._loading.values(), *([self._poll] if self._poll else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._poll is not None:
+            self._poll.cancel()
+            await asyncio.gather(self._poll, return_exceptions=True)
+        await self._keys.close()
+        await self._names.close()
 
     def invalidate(self) -> None:
         """Doubt everything that is remembered; call it after each administrative change."""
-        self._generation += 1
+        self._keys.doubt()
+        self._names.doubt()
 
     async def authenticate(self, headers: Headers, *, signed_ok: bool = False) -> Caller:
         """The caller that these headers (names in lower case) prove.
@@ -110,8 +142,29 @@ class Identity:
             return await self._find_caller(*self._signed.identify(key))
         key_hash = hash_key(key)
         if self._master is not None and hmac.compare_digest(key_hash, self._master):
-            return _MASTER
+            return self._master_caller
         return await self._find_caller(key_hash, mask_key(key))
+
+    async def widen(self, caller: Caller, end_user: str | None, tags: Sequence[str]) -> Caller:
+        """The caller with the scopes that only a request tells: its end user, its tags and those of its key.
+
+        Raises:
+            AccessDenied: the end user is blocked.
+            InvalidRequest: there are too many tags.
+            StoreUnavailable: one of them is not remembered and the database is away.
+        """
+        names: list[tuple[ScopeKind, str]] = [] if end_user is None else [("customer", end_user)]
+        names += [("tag", tag) for tag in dict.fromkeys([*caller.tags, *tags])]
+        if not names:
+            return caller
+        if len(names) > MOST_TAGS:
+            raise InvalidRequest(f"A call can carry at most {MOST_TAGS} tags.", param="tags")
+        found = [await self._names.get(name) for name in names]
+        for named in found:
+            if named.blocked:
+                raise AccessDenied(f"The {named.scope.kind} '{named.scope.id}' is blocked. Ask your administrator.")
+        *narrower, installation = caller.scopes
+        return structs.replace(caller, scopes=(*narrower, *(named.scope for named in found), installation))
 
     def is_signed(self, headers: Headers) -> bool:
         """Whether a request has still to be proven by its signature."""
@@ -153,61 +206,39 @@ class Identity:
 
     async def _find_caller(self, key_hash: str, shown: str) -> Caller:
         """The caller of a key; `shown` is what the key may be called in errors."""
-        entry = self._entries.get(key_hash)
-        if entry is None or entry.generation != self._generation:
-            entry = await asyncio.shield(self._load(key_hash))
-        else:
-            self._entries.move_to_end(key_hash)
-        if entry.fresh_until <= self._clock.monotonic():
-            loading = self._load(key_hash)
-            entry = await asyncio.shield(loading) if entry.caller is None else entry
-        caller = entry.caller
-        if caller is None or entry.blocked or (entry.expires is not None and entry.expires <= self._clock.now()):
-            _refuse(entry, shown)
+        known = await self._keys.get(key_hash)
+        caller = known.caller
+        if caller is None or known.blocked or (known.expires is not None and known.expires <= self._clock.now()):
+            _refuse(known, shown)
         return caller
 
-    def _load(self, key_hash: str) -> "asyncio.Task[_Entry]":
-        """Read a key from the store, once however many ask for it between two administrative changes."""
-        wanted = (key_hash, self._generation)
-        task = self._loading.get(wanted)
-        if task is None:
-            task = self._loading[wanted] = asyncio.create_task(self._read(key_hash))
-            task.add_done_callback(lambda done: self._loaded(wanted, done))
-        return task
+    async def _read_key(self, key_hash: str) -> Reading[_Known]:
+        access = await self._store.keys.access(key_hash)
+        if access is None:
+            return Reading(_Known(None), FRESH_UNKNOWN, waits=True)
+        now = self._clock.now()
+        caller = caller_from(access, now, self._groups)
+        caller = structs.replace(caller, scopes=(*caller.scopes, self._installation))
+        known = _Known(caller, access.key.expires, _find_blocked(access))
+        if access.stale_at is None:
+            return Reading(known)
+        return Reading(known, min(FRESH, max(0.0, access.stale_at - now)), waits=True)
 
-    def _loaded(self, wanted: tuple[str, int], task: "asyncio.Task[_Entry]") -> None:
-        del self._loading[wanted]
-        if not task.cancelled():
-            task.exception()  # looked at here, because a background refresh has nobody else to look
-
-    async def _read(self, key_hash: str) -> _Entry:
-        generation, known = self._generation, self._entries.get(key_hash)
-        try:
-            access = await self._store.keys.access(key_hash)
-        except StoreUnavailable:
-            if known is None:
-                raise
-            # A little while without asking again: each attempt may take seconds.
-            known.generation, known.fresh_until = generation, self._clock.monotonic() + FRESH_UNKNOWN
-            return known
-        fresh_until = self._clock.monotonic() + (FRESH_UNKNOWN if access is None else FRESH)
-        entry = _Entry(None, None, None, generation, fresh_until)
-        if access is not None:
-            entry.caller = caller_from(access)
-            entry.expires = access.key.expires
-            entry.blocked = next(
-                (
-                    name
-                    for name, record in (("key", access.key), ("team", access.team), ("user", access.user))
-                    if record is not None and record.blocked
-                ),
-                None,
-            )
-        self._entries[key_hash] = entry
-        self._entries.move_to_end(key_hash)
-        while len(self._entries) > CAPACITY:
-            self._entries.popitem(last=False)
-        return entry
+    async def _read_named(self, name: tuple[ScopeKind, str]) -> Reading[_Named]:
+        """A customer or a tag."""
+        kind, identity = name
+        record: CustomerRecord | TagRecord | None
+        if kind == "customer":
+            record = await self._store.customers.effective(identity)
+        else:
+            record = await self._store.tags.effective(identity)
+        if record is None:
+            return Reading(_Named(Scope(kind=kind, id=identity)))
+        now = self._clock.now()
+        alias, blocked = (record.alias, record.blocked) if isinstance(record, CustomerRecord) else (None, False)
+        named = _Named(scope_from(kind, identity, alias, record, now, self._groups), blocked)
+        stale_at = changes_at([record], now)
+        return Reading(named) if stale_at is None else Reading(named, min(FRESH, stale_at - now), waits=True)
 
     async def _watch(self) -> None:
         while True:
@@ -220,6 +251,8 @@ class Identity:
             if counter != self._counter:
                 self._counter = counter
                 self.invalidate()
+                for tell in self._followers:
+                    tell()
 
 
 def find_key(headers: Headers) -> str | None:
@@ -244,12 +277,24 @@ def _join_headers(headers: Headers) -> dict[str, str]:
     return joined
 
 
-def _refuse(entry: _Entry, shown: str) -> NoReturn:
-    if entry.caller is None:
+def _find_blocked(access: Access) -> str | None:
+    """Which of those that a key belongs to is blocked, if one is."""
+    levels = {
+        "key": access.key,
+        "team": access.team,
+        "user": access.user,
+        "project": access.project,
+        "organization": access.organization,
+    }
+    return next((name for name, record in levels.items() if record is not None and record.blocked), None)
+
+
+def _refuse(known: _Known, shown: str) -> NoReturn:
+    if known.caller is None:
         message = "This API key is not known here. Check that it is complete, or ask your administrator for a new one."
         raise Unauthenticated(message, kind="token_not_found_in_db", param="key")
-    if entry.blocked:
-        blocked = "This API key" if entry.blocked == "key" else f"The {entry.blocked} of this API key"
+    if known.blocked:
+        blocked = "This API key" if known.blocked == "key" else f"The {known.blocked} of this API key"
         raise Unauthenticated(f"{blocked} is blocked. Ask your administrator.")
     message = f"The API key {shown} has expired. Ask your administrator for a new one."
     raise Unauthenticated(message, kind="expired_key", param=shown)

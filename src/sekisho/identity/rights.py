@@ -1,58 +1,147 @@
 """Who may do what in the admin API, and which paths a key opens."""
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from sekisho.core.caller import Caller, Role
 from sekisho.core.errors import AccessDenied
 
-Right = Literal["administer", "oversee", "manage_own", "see_own"]
-"""administer: change anything. oversee: see anything. manage_own: make and delete one's own keys, and manage the teams
-one is administrator of. see_own: see what belongs to oneself. The services narrow the last two to what is one's own."""
+Right = Literal["administer", "oversee", "organize", "manage_own", "see_own"]
+"""administer: change anything. oversee: see anything. organize: change what belongs to an organisation that one is
+administrator of. manage_own: make and delete one's own keys, and manage the teams one is administrator of. see_own: see
+what belongs to oneself. The services narrow the last three to what is one's own; being administrator of an organisation
+or a team is a membership, not a role."""
 
 RIGHTS: Final[dict[str, Right]] = {
     "/key/generate": "manage_own",
+    "/key/service-account/generate": "manage_own",
     "/key/info": "see_own",
-    "/key/update": "manage_own",
-    "/key/delete": "manage_own",
     "/key/list": "see_own",
+    "/key/health": "see_own",
+    "/key/update": "manage_own",
+    "/key/bulk_update": "manage_own",
+    "/key/delete": "manage_own",
     "/key/block": "manage_own",
     "/key/unblock": "manage_own",
+    "/key/regenerate": "manage_own",
+    "/key/{key}/regenerate": "manage_own",
+    "/key/{key}/reset_spend": "manage_own",
     "/key/aws_credentials": "manage_own",
-    "/team/new": "administer",
+    "/team/new": "organize",
     "/team/info": "see_own",
     "/team/list": "see_own",
     "/team/update": "manage_own",
+    "/team/delete": "organize",
+    "/team/block": "organize",
+    "/team/unblock": "organize",
     "/team/member_add": "manage_own",
-    "/user/new": "administer",
+    "/team/bulk_member_add": "manage_own",
+    "/team/member_update": "manage_own",
+    "/team/member_delete": "manage_own",
+    "/team/model/add": "organize",
+    "/team/model/delete": "organize",
+    "/v2/team/list": "see_own",
+    "/user/new": "organize",
     "/user/info": "see_own",
     "/user/list": "oversee",
+    "/user/update": "administer",
+    "/user/bulk_update": "administer",
+    "/user/delete": "administer",
+    "/organization/new": "administer",
+    "/organization/info": "see_own",
+    "/organization/list": "see_own",
+    "/organization/update": "organize",
+    "/organization/delete": "administer",
+    "/organization/member_add": "organize",
+    "/organization/member_update": "organize",
+    "/organization/member_delete": "organize",
+    "/project/new": "manage_own",
+    "/project/info": "see_own",
+    "/project/list": "see_own",
+    "/project/update": "manage_own",
+    "/project/delete": "manage_own",
+    "/budget/new": "administer",
+    "/budget/info": "oversee",
+    "/budget/list": "oversee",
+    "/budget/settings": "oversee",
+    "/budget/update": "administer",
+    "/budget/delete": "administer",
+    "/customer/new": "administer",
+    "/customer/info": "oversee",
+    "/customer/list": "oversee",
+    "/customer/update": "administer",
+    "/customer/delete": "administer",
+    "/customer/block": "administer",
+    "/customer/unblock": "administer",
+    "/end_user/new": "administer",
+    "/end_user/info": "oversee",
+    "/end_user/list": "oversee",
+    "/end_user/update": "administer",
+    "/end_user/delete": "administer",
+    "/end_user/block": "administer",
+    "/end_user/unblock": "administer",
+    "/tag/new": "administer",
+    "/tag/info": "oversee",
+    "/tag/list": "oversee",
+    "/tag/update": "administer",
+    "/tag/delete": "administer",
+    "/access_group/new": "administer",
+    "/access_group/info": "oversee",
+    "/access_group/list": "oversee",
+    "/access_group/update": "administer",
+    "/access_group/delete": "administer",
+    "/access_group/{access_group}/info": "oversee",
+    "/access_group/{access_group}/update": "administer",
+    "/access_group/{access_group}/delete": "administer",
     "/models": "see_own",
-    "/models/*": "see_own",
+    "/models/{model}": "see_own",
     "/v1/models": "see_own",
-    "/v1/models/*": "see_own",
+    "/v1/models/{model}": "see_own",
     "/anthropic/v1/models": "see_own",
-    "/anthropic/v1/models/*": "see_own",
+    "/anthropic/v1/models/{model}": "see_own",
     "/model/info": "see_own",
     "/v1/model/info": "see_own",
+    "/model/new": "administer",
+    "/model/update": "administer",
+    "/model/{model_id}/update": "administer",
+    "/model/delete": "administer",
+    "/fallback": "administer",
+    "/fallback/{model}": "administer",
     "/spend/logs": "see_own",
+    "/spend/logs/v2": "see_own",
+    "/spend/tags": "see_own",
+    "/spend/calculate": "see_own",
+    "/global/spend": "oversee",
+    "/global/spend/report": "oversee",
+    "/key/spend/report": "see_own",
+    "/user/spend/report": "see_own",
+    "/team/spend/report": "see_own",
+    "/organization/spend/report": "see_own",
+    "/user/daily/activity": "see_own",
+    "/team/daily/activity": "see_own",
+    "/organization/daily/activity": "see_own",
+    "/tag/daily/activity": "see_own",
+    "/audit": "oversee",
 }
-"""By path; one that ends in `*` stands for all paths that begin so."""
+"""The right that each path of the admin API needs.
 
-_WILDCARDS: Final = tuple(path for path in RIGHTS if path.endswith("*"))
+A part in braces stands for any text without a slash; as the last part of its path, for any text at all.
+"""
 
-_ROLES: Final[dict[Right, frozenset[Role]]] = {
+ROLES: Final[dict[Right, frozenset[Role]]] = {
     "administer": frozenset({"proxy_admin"}),
     "oversee": frozenset({"proxy_admin", "proxy_admin_viewer"}),
+    "organize": frozenset({"proxy_admin", "internal_user"}),
     "manage_own": frozenset({"proxy_admin", "internal_user"}),
     "see_own": frozenset({"proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"}),
 }
+"""The roles that have each right."""
 
-_MODELS: Final = frozenset(
-    {*("/models", "/v1/models", "/anthropic/v1/models", "/model/info", "/v1/model/info"), *_WILDCARDS}
-)
-_INFO: Final = frozenset(
-    {*_MODELS, "/key/info", "/key/list", "/team/info", "/team/list", "/user/info", "/user/list", "/spend/logs"}
-)
+_LISTS: Final = ("/models", "/v1/models", "/anthropic/v1/models")
+_MODELS: Final = frozenset({*_LISTS, *(f"{path}/{{model}}" for path in _LISTS), "/model/info", "/v1/model/info"})
+_READS: Final = frozenset({"oversee", "see_own"})
+"""The rights of paths that change nothing."""
+_PATTERNS: Final = {path: tuple(path.split("/")) for path in RIGHTS if "{" in path}
 
 ROUTES_OF_KEY_TYPE: Final[dict[str, tuple[str, ...]]] = {
     "default": (),
@@ -63,11 +152,18 @@ ROUTES_OF_KEY_TYPE: Final[dict[str, tuple[str, ...]]] = {
 """What the `key_type` of LiteLLM's API stands for in `allowed_routes`."""
 
 
-def endpoint_of(path: str) -> str | None:
-    """The row of `RIGHTS` for a path; None when it belongs to no endpoint that needs rights."""
+def route_of(path: str) -> str | None:
+    """The path of the table that `path` is one of; None when it is none of the admin API."""
     if path in RIGHTS:
         return path
-    return next((endpoint for endpoint in _WILDCARDS if path.startswith(endpoint[:-1])), None)
+    parts = path.split("/")
+    return next((route for route, pattern in _PATTERNS.items() if _fits(pattern, parts)), None)
+
+
+def right_of(path: str) -> Right | None:
+    """The right that a path needs; None when it is none of the admin API."""
+    route = route_of(path)
+    return None if route is None else RIGHTS[route]
 
 
 def check_endpoint(caller: Caller, path: str) -> None:
@@ -76,9 +172,8 @@ def check_endpoint(caller: Caller, path: str) -> None:
     Raises:
         AccessDenied: with what is needed.
     """
-    endpoint = endpoint_of(path)
-    assert endpoint is not None
-    if caller.role not in _ROLES[RIGHTS[endpoint]]:
+    right = right_of(path)
+    if right is None or caller.role not in ROLES[right]:
         raise AccessDenied(f"The role {caller.role} may not use {path}. Ask a proxy administrator.")
     check_route(caller, path)
 
@@ -96,20 +191,31 @@ def check_route(caller: Caller, path: str) -> None:
 
 def sees_everything(caller: Caller) -> bool:
     """Whether the caller may see what belongs to others."""
-    return caller.role in _ROLES["oversee"]
+    return caller.role in ROLES["oversee"]
 
 
 def is_administrator(caller: Caller) -> bool:
     """Whether the caller may change what belongs to others."""
-    return caller.role in _ROLES["administer"]
+    return caller.role in ROLES["administer"]
 
 
 def _covers(route: str, path: str) -> bool:
+    right = right_of(path)
     if route in {"llm_api_routes", "openai_routes"}:
-        endpoint = endpoint_of(path)
-        return endpoint is None or endpoint in _MODELS
+        return right is None or route_of(path) in _MODELS
     if route == "management_routes":
-        return endpoint_of(path) is not None
+        return right is not None
     if route == "info_routes":
-        return endpoint_of(path) in _INFO
+        return right in _READS
     return path.startswith(route[:-1]) if route.endswith("*") else path == route
+
+
+def _fits(pattern: Sequence[str], parts: Sequence[str]) -> bool:
+    if pattern[-1].startswith("{"):
+        whole = len(pattern) - 1
+        return len(parts) > whole and _fits_exactly(pattern[:whole], parts[:whole])
+    return len(pattern) == len(parts) and _fits_exactly(pattern, parts)
+
+
+def _fits_exactly(pattern: Sequence[str], parts: Sequence[str]) -> bool:
+    return all(part if wanted.startswith("{") else part == wanted for wanted, part in zip(pattern, parts, strict=True))

@@ -1,32 +1,48 @@
-"""What a call will use, guessed from what its model used before.
+"""What a call will use, guessed from what such calls used before.
 
 Agents send no `max_tokens` or a huge one; holding the worst case would starve them. So the input is estimated from the
-size of the request with a ratio learned per model, and the output from what the model's calls really produce. The
-same figures charge a stream whose client left before the upstream told the usage.
+size of the request with a ratio learned per model, and the output from what the calls of a key to a model, or of all
+keys to it, really produce. The same figures charge a stream whose client left before the upstream told the usage.
 """
+
+from collections import OrderedDict
+from math import ceil
+from typing import Final, Generic, TypeVar
 
 from sekisho.core.chat import ChatRequest, ClientCall, Image, ToolResult
 from sekisho.core.errors import CallerError
 from sekisho.core.usage import Usage
 
-_BYTES_PER_TOKEN = 4.0
-_OUTPUT_TOKENS = 256.0
-_LEARNING = 0.1
-_LEARN_FROM_TOKENS = 256
+_BYTES_PER_TOKEN: Final = 4.0
+_OUTPUT_TOKENS: Final = 256.0
+_LEARNING: Final = 0.1
+_LEARN_FROM_TOKENS: Final = 256
 """Below it a request is mostly its JSON, and says nothing about a long one."""
-_IMAGE_BYTES = 6000
+_REMEMBERED: Final = 20_000
+"""Models, and keys with a model, that are remembered; some 4 MB."""
+_SAFETY: Final = 1.25
+"""By how much the input of a call may exceed what is expected."""
+_IMAGE_BYTES: Final = 6000
 """What a picture counts for in bytes of text: some 1,500 tokens, whatever its file's size."""
+_TOOLS_BYTES: Final = 1400
+"""What a model's service adds to a request that has tools: some 350 tokens at Claude."""
+_SMALL_BYTES: Final = 16 * 1024
+_MARKS_OF_FILES: Final = (b"base64", b"data:", b'"bytes"')
+_SAMPLE: Final = 64
+_SAMPLE_EVERY: Final = 4096
+_MARKS_OF_TOOLS: Final = (b'"tools"', b'"toolConfig"')
 
-
-_SMALL_BYTES = 16 * 1024
-_MARKS_OF_FILES = (b"base64", b"data:", b'"bytes"')
+_Name = TypeVar("_Name")
 
 
 def weigh_call(call: ClientCall) -> int:
     """The size of a call in bytes of text. Only a body that may hold pictures is read for it."""
     body = call.body
-    if len(body) <= _SMALL_BYTES or not any(mark in body for mark in _MARKS_OF_FILES):
-        return max(1, len(body))
+    if len(body) <= _SMALL_BYTES:
+        tools = _TOOLS_BYTES if any(mark in body for mark in _MARKS_OF_TOOLS) else 0
+        return max(1, len(body)) + _weigh_script(body) + tools
+    if not _may_hold_files(body):
+        return len(body) + _weigh_script(body)
     try:
         request = call.request
     except CallerError:  # the upstream of this format may know better, and will say so if not
@@ -42,21 +58,61 @@ def weigh_request(chat: ChatRequest, body_bytes: int) -> int:
     return max(1, body_bytes - inline) + _IMAGE_BYTES * len(images)
 
 
-class Estimator:
-    """Learns bytes per input token and output tokens per call, by model name."""
+def _may_hold_files(body: bytes) -> bool:
+    """Whether pictures or files may be in a body. Samples tell: searching all of it costs more than all else here."""
+    samples = (body[at : at + _SAMPLE] for at in range(0, len(body), _SAMPLE_EVERY))
+    if all(b" " in sample or b'"' in sample for sample in samples):
+        return False
+    return any(mark in body for mark in _MARKS_OF_FILES)
+
+
+def _weigh_script(body: bytes) -> int:
+    """What is added for scripts other than Latin, which have more tokens to the byte: a kanji weighs five bytes."""
+    return 0 if body.isascii() else len(body) - len(body.decode(errors="ignore"))
+
+
+class _Averages(Generic[_Name]):
+    """Moving averages by name. Those that were not used for the longest time are forgotten."""
 
     def __init__(self) -> None:
-        self._ratio: dict[str, float] = {}
-        self._output: dict[str, float] = {}
+        self._values: OrderedDict[_Name, float] = OrderedDict()
 
-    def estimate(self, model: str, request_bytes: int, ceiling: int | None) -> Usage:
-        """The tokens a request of this size will probably use; `ceiling` is the most it may produce."""
-        output = int(self._output.get(model, _OUTPUT_TOKENS)) + 1
-        return Usage(input=self.input_tokens(model, request_bytes), output=min(output, ceiling or output))
+    def get(self, name: _Name) -> float | None:
+        if (value := self._values.get(name)) is not None:
+            self._values.move_to_end(name)
+        return value
+
+    def add(self, name: _Name, value: float) -> None:
+        known = self._values.setdefault(name, value)
+        self._values[name] = known + _LEARNING * (value - known)
+        self._values.move_to_end(name)
+        if len(self._values) > _REMEMBERED:
+            self._values.popitem(last=False)
+
+
+class Estimator:
+    """Learns bytes per input token by model, and output tokens per call by model and by key and model.
+
+    An `owner` is what tells callers apart (`Caller.owner`).
+    """
+
+    def __init__(self) -> None:
+        self._ratios: _Averages[str] = _Averages()
+        self._outputs: _Averages[str] = _Averages()
+        self._own_outputs: _Averages[tuple[str, str]] = _Averages()
 
     def input_tokens(self, model: str, request_bytes: int) -> int:
-        """The input tokens of a request of this size, at least 1."""
-        return max(1, int(request_bytes / self._ratio.get(model, _BYTES_PER_TOKEN)))
+        """The input tokens that a request of this size probably has, at least 1."""
+        return max(1, int(request_bytes / self._ratio(model)))
+
+    def most_input(self, model: str, request_bytes: int) -> int:
+        """The input tokens that a request of this size has at most, as far as can be told."""
+        return ceil(request_bytes / self._ratio(model) * _SAFETY)
+
+    def likely_output(self, owner: str, model: str) -> int:
+        """The output tokens that a call probably produces: as the owner's calls to the model, else as everybody's."""
+        known = self._own_outputs.get((owner, model)) or self._outputs.get(model)
+        return int(_OUTPUT_TOKENS if known is None else known) + 1
 
     def output_tokens(self, answer_bytes: int) -> int:
         """The output tokens of a part of an answer, from its UTF-8 bytes.
@@ -65,11 +121,12 @@ class Estimator:
         """
         return int(-(-answer_bytes // _BYTES_PER_TOKEN))
 
-    def learn(self, model: str, request_bytes: int, usage: Usage) -> None:
+    def learn(self, owner: str, model: str, request_bytes: int, usage: Usage) -> None:
         """Take the true figures of a finished call into account."""
         if usage.prompt >= _LEARN_FROM_TOKENS and request_bytes > 0:
-            ratio = min(max(request_bytes / usage.prompt, 1.0), 8.0)
-            known = self._ratio.get(model, ratio)
-            self._ratio[model] = known + _LEARNING * (ratio - known)
-        known = self._output.get(model, float(usage.output))
-        self._output[model] = known + _LEARNING * (usage.output - known)
+            self._ratios.add(model, min(max(request_bytes / usage.prompt, 1.0), 8.0))
+        self._outputs.add(model, usage.output)
+        self._own_outputs.add((owner, model), usage.output)
+
+    def _ratio(self, model: str) -> float:
+        return self._ratios.get(model) or _BYTES_PER_TOKEN

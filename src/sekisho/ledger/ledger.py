@@ -1,193 +1,219 @@
-"""Holds on budgets and rate limits, for every scope of a caller at once: all or none.
+"""Holds on budgets and limits, for every scope of a caller at once: all or none.
 
-This ledger knows one process. What it counts is exact, what it holds is an estimate: calls that use more than they held
-can pass a budget together. A scope's spend is what the store last said plus what was settled here and is
-not yet durable; what is held for calls under way counts as spent until they settle.
+A worker admits calls against leases (`accounts`): parts of what a budget has left, which the store has set aside for
+it. What a call may cost at worst is held before an upstream is asked, and settled to what it cost; so the sum of what
+is spent and held never passes a limit, over all workers, whatever happens to them. The one exception is an upstream
+that bills more than the output ceiling it was given.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from sekisho.core.caller import Scope
+from sekisho.core.accounts import money_account, owner_prefix, parallel_account
+from sekisho.core.caller import BudgetWindow, Scope
 from sekisho.core.clock import Clock
-from sekisho.core.errors import BudgetExceeded, RateLimited
-from sekisho.core.money import dollars_from_nano
-from sekisho.ledger.windows import SlidingWindow
+from sekisho.ledger.accounts import Account
+from sekisho.ledger.asks import Ask
+from sekisho.ledger.lessor import Lessor
+from sekisho.ledger.rates import RateLimits
+from sekisho.ledger.refusals import over_budget, over_parallel
 
-
-class ScopeAccount:
-    """The running figures of one scope: money in nano-dollars, and the last minute's requests and tokens."""
-
-    __slots__ = (
-        "base",
-        "held_cost",
-        "held_tokens",
-        "parallel",
-        "pending",
-        "requests",
-        "scope",
-        "tokens",
-        "window_opened",
-    )
-
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-        self.base = scope.spend
-        self.window_opened = False
-        self.pending = 0
-        self.held_cost = 0
-        self.held_tokens = 0
-        self.parallel = 0
-        self.requests = SlidingWindow()
-        self.tokens = SlidingWindow()
-
-    @property
-    def spend(self) -> int:
-        """What the scope has spent in its budget window."""
-        return self.base + self.pending
-
-    def adopt(self, scope: Scope) -> None:
-        """Take a freshly read record: its limits, and its spend in place of the one known before."""
-        if scope is not self.scope:
-            self.scope = scope
-            self.base = scope.spend
-            self.window_opened = False
-
-    def open_window(self, now: float) -> None:
-        """Forget the spend of a budget window that is over at the wall-clock time `now`.
-
-        The store does the same with its figures; the fresh record that follows carries the next window's end.
-        """
-        over = self.scope.budget_reset_at is not None and now >= self.scope.budget_reset_at
-        if over and not self.window_opened:
-            self.base = -self.pending
-            self.window_opened = True
+_PATIENCE_SECONDS = 2.0
+"""How long a call waits for others to settle, or to give back leases, before it is refused."""
+_RETRY_SECONDS = 0.1
 
 
 class Hold:
-    """What is set aside for one call. Leaving the reservation settles it, or releases it if nothing was settled."""
+    """What is set aside for one call.
 
-    def __init__(self, accounts: Sequence[ScopeAccount], tokens: int, cost: int) -> None:
+    ceiling: the most output tokens that the upstream may be asked for; None when the client's own limit stands.
+    booked: every account of money that the call is booked on, and whether it is leased; what the journal must be told.
+    """
+
+    def __init__(self, ceiling: int | None, booked: dict[str, bool], accounts: list[Account], cost: int) -> None:
+        self.ceiling = ceiling
+        self.booked = booked
         self._accounts = accounts
-        self._tokens = tokens
         self._cost = cost
-        self._settled: tuple[int, int] | None = None
+        self._used = 0
+        self.tokens = 0
+
+    @property
+    def overrun(self) -> int:
+        """By how much the call cost more than was held for it, in nano-dollars."""
+        return max(0, self._used - self._cost)
 
     def settle(self, tokens: int, cost: int) -> None:
         """State what the call really used: all its tokens, and nano-dollars. The last statement counts."""
-        self._settled = (tokens, cost)
+        self.tokens, self._used = tokens, cost
 
     def key_spend(self) -> int | None:
-        """The spend of the narrowest scope with this call settled into it; None for a caller without scopes."""
-        if not self._accounts:
-            return None
-        return self._accounts[0].spend + (self._settled[1] if self._settled else 0)
-
-    def close(self, now: float) -> None:
-        """Give the held amounts back and book what was settled."""
-        tokens, cost = self._settled or (0, 0)
+        """What the key has spent of its budget, as far as this worker knows, with this call; None without a budget."""
         for account in self._accounts:
-            account.parallel -= 1
-            account.held_tokens -= self._tokens
-            account.held_cost -= self._cost
-            account.pending += cost
-            account.tokens.add(now, tokens)
+            scope = account.scope
+            if scope.kind == "key" and account.name.startswith(f"{owner_prefix(scope.kind, scope.id)}money@"):
+                return account.known_spend + self._used
+        return None
+
+    def release(self, now: float) -> None:
+        """Give the held amounts back and count what was used."""
+        for account in self._accounts:
+            account.settle(self._cost, self._used, now)
 
 
 class Ledger:
-    """The accounts of all scopes seen by this process."""
+    """The accounts of all scopes that this worker serves."""
 
-    def __init__(self, clock: Clock, budget_status: int) -> None:
+    def __init__(self, clock: Clock, lessor: Lessor, rates: RateLimits, budget_status: int) -> None:
         self._clock = clock
-        self._accounts: dict[tuple[str, str], ScopeAccount] = {}
+        self._lessor = lessor
+        self._rates = rates
+        self._accounts: dict[str, Account] = {}
+        self._settled = asyncio.Event()
         self.budget_status = budget_status
 
+    def accounts(self) -> Iterable[Account]:
+        """All accounts in use."""
+        return list(self._accounts.values())
+
     @asynccontextmanager
-    async def reserve(self, scopes: Sequence[Scope], tokens: int, cost: int) -> AsyncIterator[Hold]:
-        """Hold one request, `tokens` and `cost` (nano-dollars) in every scope.
+    async def reserve(self, scopes: Sequence[Scope], ask: Ask, group: str) -> AsyncIterator[Hold]:
+        """Hold one call to a model group in every scope.
 
-        Raises RateLimited or BudgetExceeded, naming the narrowest scope that has no room; nothing is held then.
+        Raises RateLimited or BudgetExceeded, naming the narrowest scope that has no room, or StoreUnavailable when the
+        database is away and this worker's leases do not reach; nothing is held then.
         """
-        now = self._clock.monotonic()
-        accounts = [self._account(scope) for scope in scopes]
-        for account in accounts:
-            self._refuse_if_spent(account, cost)
-            self._refuse_if_limited(account, now, tokens)
-        for account in accounts:
-            account.parallel += 1
-            account.requests.add(now, 1)
-            account.held_tokens += tokens
-            account.held_cost += cost
-        hold = Hold(accounts, tokens, cost)
+        slots = await self._take_slots(scopes)
         try:
-            yield hold
+            async with self._rates.take(scopes, group, ask.input + ask.output) as rated:
+                hold = await self._hold_money(scopes, ask, group)
+                try:
+                    yield hold
+                finally:
+                    hold.release(self._clock.monotonic())
+                    rated.settle(hold.tokens)
         finally:
-            hold.close(self._clock.monotonic())
+            self._free(slots)
 
-    def confirm(self, kind: str, scope_id: str, cost: int) -> None:
-        """A settled amount (nano-dollars) is now part of what the store says."""
-        account = self._accounts.get((kind, scope_id))
-        if account is not None:
-            account.pending -= cost
-            account.base += cost
+    def confirm(self, account: str, amount: int) -> None:
+        """The store has booked `amount` of what was used here on an account."""
+        if (known := self._accounts.get(account)) is not None:
+            known.confirm(amount)
 
-    def remaining(self, scope: Scope) -> tuple[int | None, int | None]:
-        """Requests and tokens left in this minute; None where there is no limit."""
-        account, now = self._account(scope), self._clock.monotonic()
-        requests = None if scope.rpm_limit is None else max(0, scope.rpm_limit - account.requests.used(now))
-        if scope.tpm_limit is None:
-            return requests, None
-        return requests, max(0, scope.tpm_limit - account.tokens.used(now) - account.held_tokens)
+    def forget_idle(self) -> None:
+        """Drop the accounts of windows that are over and of scopes that no longer call: nothing is lost by it."""
+        for name, account in list(self._accounts.items()):
+            if not (account.leased or account.used or account.held):
+                del self._accounts[name]
 
-    def _account(self, scope: Scope) -> ScopeAccount:
-        key = (scope.kind, scope.id)
-        account = self._accounts.get(key)
+    def lose_leases(self) -> None:
+        """The store has given back all that this worker had leased, because it was silent for too long."""
+        for account in self._accounts.values():
+            account.lose_lease()
+
+    async def _take_slots(self, scopes: Sequence[Scope]) -> list[Account]:
+        """One slot of every limit of parallel calls."""
+        wanted = [
+            self._account(parallel_account(scope.kind, scope.id), scope.max_parallel_requests, scope)
+            for scope in scopes
+            if scope.max_parallel_requests is not None
+        ]
+        for account in wanted:
+            while account.room < 1:
+                before = account.leased
+                await self._lessor.refill(account, 1)
+                if account.room < 1 and account.leased == before:
+                    raise over_parallel(account)
+        # Nothing is awaited from here on. What a wait for a later account took from an earlier one is looked at again.
+        if any(account.room < 1 for account in wanted):
+            return await self._take_slots(scopes)
+        for account in wanted:
+            account.hold(1, self._clock.monotonic())
+        return wanted
+
+    def _free(self, slots: list[Account]) -> None:
+        for account in slots:
+            account.settle(1, 0, self._clock.monotonic())
+        self._settled.set()
+        self._settled = asyncio.Event()
+
+    async def _hold_money(self, scopes: Sequence[Scope], ask: Ask, group: str) -> Hold:
+        booked, limited = self._money_accounts(scopes, group)
+        deadline = self._clock.monotonic() + _PATIENCE_SECONDS
+        while True:
+            ceiling = await self._reach_for(limited, ask)
+            amount = ask.cost(ceiling if ceiling is not None else 0)
+            if ceiling is not None and all(account.room >= amount for account in limited):
+                return self._set_aside(limited, booked, ask, ceiling, amount)
+            await self._wait_for_room(limited, ask.cost(ask.least_output), deadline)
+
+    async def _reach_for(self, limited: list[Account], ask: Ask) -> int | None:
+        """The output ceiling that the tightest account allows, after getting leases for it where they lack."""
+        unknown = [account for account in limited if account.left is None]
+        for account in unknown:
+            await self._lessor.refill(account, ask.generous_cost)
+        ceiling = ask.fit(_least_reach(limited))
+        amount = ask.cost(ask.least_output if ceiling is None else ceiling)
+        short = [account for account in limited if account.room < amount]
+        for account in short:
+            await self._lessor.refill(account, amount - account.room)
+        return ask.fit(_least_reach(limited)) if short else ceiling
+
+    async def _wait_for_room(self, limited: list[Account], least: int, deadline: float) -> None:
+        """Wait for a call to settle or a lease to come back. Raises BudgetExceeded when that cannot help, or no longer.
+
+        Only money that calls under way hold, or that other workers have leased, can become free.
+        """
+        for account in limited:
+            spent_for_good = account.limit - account.known_spend < least
+            if spent_for_good or (account.room < least and self._clock.monotonic() >= deadline):
+                raise over_budget(account, least, self.budget_status)
+        settled = self._settled
+        try:
+            async with asyncio.timeout(_RETRY_SECONDS):
+                await settled.wait()
+        except TimeoutError:
+            return
+
+    def _set_aside(self, limited: list[Account], booked: dict[str, bool], ask: Ask, ceiling: int, amount: int) -> Hold:
+        now = self._clock.monotonic()
+        for account in limited:
+            account.hold(amount, now)
+        return Hold(ceiling if ceiling < ask.ceiling else None, booked, limited, amount)
+
+    def _money_accounts(self, scopes: Sequence[Scope], group: str) -> tuple[dict[str, bool], list[Account]]:
+        """Every account that the call is booked on, and those of them that have a limit; narrowest scope first."""
+        now = self._clock.now()
+        booked: dict[str, bool] = {}
+        limited: list[Account] = []
+
+        def book(scope: Scope, windows: Sequence[BudgetWindow], model: str | None) -> None:
+            booked.setdefault(money_account(scope.kind, scope.id, None, now, model), False)
+            for window in windows:
+                name = money_account(scope.kind, scope.id, window, now, model)
+                booked[name] = True
+                limited.append(self._account(name, window.limit, scope))
+
+        for scope in scopes:
+            if (of_model := scope.model_limits.get(group)) is not None:
+                book(scope, of_model.budgets, group)
+            book(scope, scope.budgets, None)
+        return booked, limited
+
+    def _account(self, name: str, limit: int, scope: Scope) -> Account:
+        account = self._accounts.get(name)
         if account is None:
-            account = self._accounts[key] = ScopeAccount(scope)
-        else:
-            account.adopt(scope)
-        account.open_window(self._clock.now())
+            account = self._accounts[name] = Account(name, limit, scope, self._clock.monotonic())
+        elif account.limit != limit:  # an administrator has changed it: what is leased beyond it is of no use now
+            if account.left is not None:
+                account.left += limit - account.limit
+            account.limit = limit
+        account.scope = scope
         return account
 
-    def _refuse_if_spent(self, account: ScopeAccount, cost: int) -> None:
-        scope = account.scope
-        if scope.max_budget is None or account.spend + account.held_cost + cost <= scope.max_budget:
-            return
-        spent, budget = dollars_from_nano(account.spend), dollars_from_nano(scope.max_budget)
-        message = f"The budget of {_name(scope)} is used up: ${spent:.6f} of ${budget:.6f} spent"
-        if account.spend < scope.max_budget:
-            held = dollars_from_nano(account.held_cost)
-            message += f", ${held:.6f} held for calls under way, and this call is expected to cost "
-            message += f"${dollars_from_nano(cost):.6f}"
-        raise BudgetExceeded(f"{message}. Ask your administrator for a larger budget.", status=self.budget_status)
 
-    def _refuse_if_limited(self, account: ScopeAccount, now: float, tokens: int) -> None:
-        scope = account.scope
-        if scope.max_parallel_requests is not None and account.parallel >= scope.max_parallel_requests:
-            raise _limited(scope, "parallel requests", scope.max_parallel_requests, account.parallel, 1.0)
-        if scope.rpm_limit is not None:
-            used = account.requests.used(now)
-            if used + 1 > scope.rpm_limit:
-                wait = account.requests.seconds_until(now, scope.rpm_limit - 1)
-                raise _limited(scope, "requests per minute", scope.rpm_limit, used, wait)
-        if scope.tpm_limit is not None:
-            used = account.tokens.used(now) + account.held_tokens
-            if used > 0 and used + tokens > scope.tpm_limit:
-                wait = account.tokens.seconds_until(now, max(0, scope.tpm_limit - tokens - account.held_tokens))
-                raise _limited(scope, "tokens per minute", scope.tpm_limit, used, wait)
-
-
-def _limited(scope: Scope, what: str, limit: int, used: int, wait: float) -> RateLimited:
-    """The refusal for a limit; a wait is at least one second, since Retry-After counts whole seconds."""
-    seconds = max(1.0, wait)
-    return RateLimited(
-        f"Rate limit of {_name(scope)} reached: {used} of {limit} {what}. Try again in {seconds:.0f} s.",
-        retry_after=seconds,
-    )
-
-
-def _name(scope: Scope) -> str:
-    """How a scope is called in a message: never by a key's hash."""
-    if scope.kind == "key":
-        return f"key '{scope.alias}'" if scope.alias else "this key"
-    return f"{scope.kind} '{scope.alias or scope.id}'"
+def _least_reach(accounts: Sequence[Account]) -> int | None:
+    """What the tightest account could give to one call; None when there is none, or nothing is known of any yet."""
+    reaches = [reach for account in accounts if (reach := account.reach) is not None]
+    return min(reaches) if reaches else None

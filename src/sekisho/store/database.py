@@ -10,7 +10,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from sekisho.core.author import current_author
+from sekisho.core.clock import Clock, SystemClock
 from sekisho.core.errors import ConfigError, StoreUnavailable
+from sekisho.store.audit_chain import append
+from sekisho.store.capture import Capture
 from sekisho.store.tables import changes
 
 if TYPE_CHECKING:
@@ -30,9 +34,12 @@ _PRISMA_PARAMETERS: Final = ("connection_limit", "pool_timeout", "connect_timeou
 class Database:
     """One pool of connections. A failure to reach the database is raised as `StoreUnavailable`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
         address = _address(url)
+        self._clock: Final = clock or SystemClock()
         self.postgres: Final = address.get_backend_name() == "postgresql"
+        self.file: Final = None if self.postgres or address.database is None else Path(address.database).absolute()
+        self.name: Final = str(self.file or address.set(username=None, password=None))
         self._engine: Final = _postgres_engine(address) if self.postgres else _sqlite_engine(address)
         self._writer: Final = self._engine.execution_options(**{_WRITES: True})
         self._threaded: Final = None if self.postgres else _sqlite_writer(address)
@@ -54,9 +61,16 @@ class Database:
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[AsyncConnection]:
-        """A write that other processes must notice: it bumps the change counter in the same transaction."""
+        """An administrative change: what it changes is audited, and other processes notice, in the same transaction.
+
+        The author is the one who acts (`core.author`).
+        """
         async with self.write() as connection:
-            yield connection
+            synchronous = connection.sync_connection
+            assert synchronous is not None
+            with Capture(synchronous).running() as found:
+                yield connection
+            await connection.run_sync(append, self.insert, found, current_author(), self._clock.now())
             bump = self.insert(changes).values(id=1, counter=1)
             counter = changes.c.counter + 1
             await connection.execute(bump.on_conflict_do_update(index_elements=["id"], set_={"counter": counter}))

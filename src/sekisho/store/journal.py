@@ -1,86 +1,109 @@
-"""The usage journal: calls are recorded without waiting and written in groups."""
+"""The usage journal: calls are written to the spool at once, and to the database in groups soon after."""
 
 import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
-import msgspec
-import sqlalchemy as sa
-
-from sekisho.core.clock import Clock
 from sekisho.core.errors import StoreUnavailable
+from sekisho.store.booking import GROUP, book
 from sekisho.store.database import Database
 from sekisho.store.records import UsageRow
-from sekisho.store.spend import add_spend
-from sekisho.store.usage import insert_usage
+from sekisho.store.spool import Entry, Spool
 
 _log = logging.getLogger(__name__)
 
 LINGER: Final = 0.1
-"""Seconds a group is left open for more rows while nobody waits for it."""
-GROUP: Final = 500
-"""Rows written in one transaction at most."""
+"""Seconds a group is left open for more calls while nobody waits for it."""
 CAPACITY: Final = 100_000
-"""Rows kept while the database is away, about 100 MB."""
+"""Calls kept in memory while the database is away, about 100 MB; what is beyond them is read from the spool again."""
+SYNC_SECONDS: Final = 0.2
+"""How much a loss of power may cost."""
 CLOSING: Final = 10.0
 """Seconds that closing goes on trying to write."""
 _BACKOFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 class UsageJournal:
-    """Writes usage rows, and the spend that follows from them, in the order they were recorded.
+    """Books calls in the order in which they ended, each once.
 
-    A group is written once: a row that is in the database already (its first attempt ended in doubt) neither doubles
-    nor is paid for again. While the database is away rows wait in memory, `capacity` of them; one too many, or one
-    left when closing, goes to the log as JSON instead, from where it can be brought back.
+    What is recorded is in the spool before anything else happens. If this process dies, or the database is still away
+    when it closes, another one books it from there (`recovery`).
     """
 
-    def __init__(self, database: Database, clock: Clock, *, linger: float = LINGER, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self, database: Database, worker: str, folder: Path, *, linger: float = LINGER, capacity: int = CAPACITY
+    ) -> None:
         self._database = database
-        self._clock = clock
+        self._worker = worker
+        self._spool = Spool(folder, worker)
         self._linger = linger
         self._capacity = capacity
-        self._rows: deque[UsageRow] = deque()
+        self._waiting: deque[Entry] = deque()
+        self._backlog: int | None = None
+        """From where in the spool on the ends of calls are not in memory; None if all are."""
         self._recorded = 0
         self._durable = 0
         self._failures = 0
         self._failed_in_a_row = 0
-        self._group = GROUP
         self._work = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._unsynced = asyncio.Event()
         self._progress = asyncio.Condition()
-        self._task: asyncio.Task[None] | None = None
-        self.on_durable: Callable[[Sequence[UsageRow]], None] = _ignore
+        self._tasks: list[asyncio.Task[None]] = []
+        self.on_durable: Callable[[Sequence[tuple[UsageRow, Mapping[str, bool]]]], None] = _ignore
         """Told of every group once it is durable, in the event loop."""
 
     @property
     def pending(self) -> int:
-        """How many rows are not durable yet."""
-        return len(self._rows)
+        """How many calls are not in the database yet."""
+        return self._recorded - self._durable
 
     def start(self) -> None:
         """Begin to write in the background, in the running event loop."""
-        self._task = asyncio.create_task(self._run(), name="usage-journal")
+        self._tasks = [
+            asyncio.create_task(self._run(), name="usage-journal"),
+            asyncio.create_task(self._sync(), name="usage-journal-sync"),
+        ]
 
-    def record(self, row: UsageRow) -> None:
-        """Take a row; it is written soon. Never waits and never fails."""
-        if len(self._rows) >= self._capacity:
-            _log.error("usage journal is full, the database is away; usage row: %s", _json(row))
-            return
-        self._rows.append(row)
-        self._recorded += 1
-        self._work.set()
+    def sent(self, row: UsageRow, booked: Mapping[str, bool]) -> None:
+        """Write down a call before its request leaves: `row` is booked if its end is never recorded.
 
-    async def flush(self) -> None:
-        """Wait until every row recorded so far is durable.
+        Args:
+            row: what the call is estimated to use.
+            booked: the names of the accounts that pay, and whether each is leased by this worker.
 
         Raises:
-            StoreUnavailable: an attempt to write failed meanwhile; the rows stay queued.
+            StoreUnavailable: the disk is full, and the request must not leave.
+        """
+        self._spool.sent(row, booked)
+        self._unsynced.set()
+
+    def record(self, row: UsageRow, booked: Mapping[str, bool]) -> None:
+        """Write down the end of a call; it is booked soon. Never waits and never fails."""
+        entry = Entry(row, booked, done=True)
+        place: int | None = None
+        try:
+            place = self._spool.done(row, booked)
+        except StoreUnavailable as error:  # only calls that never left, and cost nothing
+            _log.error("the end of call %s is kept in memory only: %s", row.id, error)
+        self._recorded += 1
+        if self._backlog is None and len(self._waiting) >= self._capacity:
+            self._backlog = place
+        if self._backlog is None or place is None:
+            self._waiting.append(entry)
+        self._work.set()
+        self._unsynced.set()
+
+    async def flush(self) -> None:
+        """Wait until every call recorded so far is in the database.
+
+        Raises:
+            StoreUnavailable: an attempt to write failed meanwhile; what is recorded stays in the spool.
         """
         target, failures = self._recorded, self._failures
         while self._durable < target:
@@ -90,20 +113,22 @@ class UsageJournal:
             if self._durable < target and self._failures > failures:
                 raise StoreUnavailable("The database does not answer; usage is kept and will be written later.")
 
-    async def close(self, timeout_seconds: float = CLOSING) -> None:
-        """Write what is left, for at most so long, and stop."""
-        if self._task is None:
-            return
+    async def close(self, timeout_seconds: float = CLOSING) -> bool:
+        """Write what is left, for at most so long, and stop. Returns whether all is written."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
-                while self._rows:
+                while self._tasks and self.pending:
                     with contextlib.suppress(StoreUnavailable):
                         await self.flush()
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._task = None
-        for row in self._rows:
-            _log.error("the database is away at shutdown; usage row: %s", _json(row))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        if self.pending:
+            _log.warning("the database is away at shutdown; %d calls wait in the usage spool", self.pending)
+            self._spool.sync()
+        self._spool.close(keep=self.pending > 0)
+        return self.pending == 0
 
     async def _run(self) -> None:
         while True:
@@ -113,52 +138,57 @@ class UsageJournal:
                     await self._hurry.wait()
             self._work.clear()
             self._hurry.clear()
-            while self._rows:
-                await self._write_group()
+            while self._waiting or self._backlog is not None:
+                if self._waiting:
+                    await self._write_group()
+                else:
+                    self._read_backlog()
+            self._spool.drained()
 
     async def _write_group(self) -> None:
-        """Write the oldest rows. When the database is away wait, longer each time; a row it refuses is set aside."""
-        group = list(islice(self._rows, self._group))
+        """Book the calls that ended first. When the database is away wait, longer each time."""
+        group = list(islice(self._waiting, GROUP))
         try:
-            await self._database.transact(partial(_write, self._database, group, self._clock.now()))
+            await book(self._database, self._worker, group)
         except StoreUnavailable as error:
             await self._back_off(error)
             return
-        except Exception:  # noqa: BLE001 -- whatever is wrong with a row, the others must be written
-            if len(group) > 1:
-                self._group = len(group) // 2
-                return
-            _log.exception("the database refuses a usage row: %s", _json(group[0]))
-        self._group = min(self._group * 2, GROUP)
         self._failed_in_a_row = 0
         for _ in group:
-            self._rows.popleft()
+            self._waiting.popleft()
         self._durable += len(group)
         try:
-            self.on_durable(group)
+            self.on_durable([(entry.row, entry.booked) for entry in group])
         except Exception:  # noqa: BLE001 -- a listener's mistake must not end the writing
             _log.exception("a listener of the usage journal failed")
         async with self._progress:
             self._progress.notify_all()
 
+    def _read_backlog(self) -> None:
+        """Take what there was no room for from the spool."""
+        assert self._backlog is not None
+        entries, place = self._spool.read_done(self._backlog, GROUP)
+        self._waiting.extend(entries)
+        self._backlog = place if len(entries) == GROUP else None
+
     async def _back_off(self, error: StoreUnavailable) -> None:
         pause = _BACKOFF[min(self._failed_in_a_row, len(_BACKOFF) - 1)]
         self._failed_in_a_row += 1
         self._failures += 1
-        message = "usage cannot be written (%s); %d rows wait, next attempt in %.1f s"
-        _log.error(message, error.__cause__, len(self._rows), pause)
+        message = "usage cannot be written (%s); %d calls wait, next attempt in %.1f s"
+        _log.error(message, error.__cause__, self.pending, pause)
         async with self._progress:
             self._progress.notify_all()
         await asyncio.sleep(pause)
 
+    async def _sync(self) -> None:
+        """Tell the disk of what is new, for ever."""
+        while True:
+            await self._unsynced.wait()
+            await asyncio.sleep(SYNC_SECONDS)
+            self._unsynced.clear()
+            await asyncio.to_thread(self._spool.sync)
 
-def _ignore(_rows: Sequence[UsageRow]) -> None:
+
+def _ignore(_calls: Sequence[tuple[UsageRow, Mapping[str, bool]]]) -> None:
     """Nobody wants to know."""
-
-
-def _write(database: Database, rows: Sequence[UsageRow], now: float, connection: sa.Connection) -> None:
-    add_spend(connection, insert_usage(database, connection, rows), now)
-
-
-def _json(row: UsageRow) -> str:
-    return msgspec.json.encode(row).decode()

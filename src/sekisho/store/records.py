@@ -1,38 +1,85 @@
 """What the store keeps, one record per row.
 
-Money is in nano-dollars. Times are seconds since the epoch, but milliseconds in usage rows. `spend` is that of the
-current budget window, `total_spend` that of all time. None means unlimited, or not set. A key is known by the SHA-256
-of its text, in hex.
+Money is in nano-dollars. Times are seconds since the epoch, but milliseconds in usage rows. None means unlimited, or
+not set. A key is known by the SHA-256 of its text, in hex. What is spent is no column: it is read from the accounts,
+and set to what it is when a record is read for showing.
 """
 
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
-from sekisho.core.caller import Role
-from sekisho.core.durations import next_reset
+from sekisho.core.caller import BudgetWindow, ModelLimits, Role
 from sekisho.core.usage import Usage
 
 MemberRole = Literal["admin", "user"]
+OrganizationRole = Literal["org_admin", "internal_user", "internal_user_viewer"]
 
 
-class Budgeted(Struct, frozen=True, kw_only=True):
-    """The limits and the spend that every level of the hierarchy has."""
+class Limits(Struct, frozen=True, kw_only=True):
+    """What may be used.
 
-    models: tuple[str, ...] = ()
+    budget_duration: the length of the windows of `max_budget`; None for a budget for ever.
+    budget_reset_at: the end of the window that is open, when there is a duration.
+    budget_started_at: when the budget got this duration: no window before it left anything to carry over.
+    budget_rollover: what a window of `max_budget` leaves is added to the next one, and only to that.
+    budget_limits: further budgets that hold at the same time.
+    tpd_limit: tokens in 24 hours.
+    model_limits: by model group.
+    """
+
     max_budget: int | None = None
     soft_budget: int | None = None
     budget_duration: str | None = None
     budget_reset_at: float | None = None
-    spend: int = 0
-    total_spend: int = 0
+    budget_started_at: float | None = None
+    budget_rollover: bool = False
+    budget_limits: tuple[BudgetWindow, ...] = ()
     rpm_limit: int | None = None
     tpm_limit: int | None = None
+    tpd_limit: int | None = None
     max_parallel_requests: int | None = None
+    model_limits: dict[str, ModelLimits] = {}
 
 
-class _Administered(Budgeted, frozen=True, kw_only=True):
+class BudgetRecord(Limits, frozen=True, kw_only=True):
+    """Limits with a name, which others refer to."""
+
+    budget_id: str
+    created_at: float = 0.0
+    created_by: str | None = None
+    updated_at: float = 0.0
+    updated_by: str | None = None
+
+
+class Budgeted(Limits, frozen=True, kw_only=True):
+    """The limits and the spend that every level of the hierarchy has.
+
+    budget_id: a `BudgetRecord` that says what the level itself leaves open.
+    temp_budget_increase: added to `max_budget` until `temp_budget_expiry`.
+
+    The rest is read, never written: `spend` of the open window of `max_budget`, `total_spend` of all time,
+    `window_spend` of the open windows of `budget_limits`, `model_spend` of the models that have a budget, `carried`,
+    what the last window left to this one, and `budget`, what `budget_id` refers to.
+    """
+
+    models: tuple[str, ...] = ()
+    budget_id: str | None = None
+    temp_budget_increase: int | None = None
+    temp_budget_expiry: float | None = None
+    spend: int = 0
+    total_spend: int = 0
+    window_spend: tuple[int, ...] = ()
+    model_spend: dict[str, int] = {}
+    carried: int = 0
+    budget: BudgetRecord | None = None
+
+
+NOT_COLUMNS = frozenset({"spend", "total_spend", "window_spend", "model_spend", "carried", "budget"})
+"""The fields of `Budgeted` that are read from elsewhere."""
+
+
+class Administered(Budgeted, frozen=True, kw_only=True):
     """What an administrator made. `extra` keeps the fields of LiteLLM's API that have no meaning of their own here."""
 
     metadata: dict[str, object] = {}
@@ -43,14 +90,24 @@ class _Administered(Budgeted, frozen=True, kw_only=True):
     updated_by: str | None = None
 
 
-class KeyRecord(_Administered, frozen=True, kw_only=True):
-    """A virtual key. `key_name` shows its last four characters."""
+class KeyRecord(Administered, frozen=True, kw_only=True):
+    """A virtual key.
+
+    key_name: shows its last four characters.
+    account_id: the name of its accounts. It stays when the key is regenerated, so that calls under way, leases and
+        the spend stay with it; until then it is the key's hash.
+    access_group_ids: access groups whose models it may use besides `models`.
+    """
 
     key_hash: str
     key_name: str
+    account_id: str
     key_alias: str | None = None
     user_id: str | None = None
     team_id: str | None = None
+    project_id: str | None = None
+    organization_id: str | None = None
+    access_group_ids: tuple[str, ...] = ()
     expires: float | None = None
     blocked: bool = False
     key_type: str = "default"
@@ -59,11 +116,14 @@ class KeyRecord(_Administered, frozen=True, kw_only=True):
     last_active: float | None = None
 
 
-class TeamRecord(_Administered, frozen=True, kw_only=True):
-    """A team; its members are rows of their own."""
+class TeamRecord(Administered, frozen=True, kw_only=True):
+    """A team; its members are rows of their own. `member_limits` hold for each member that has none of its own."""
 
     team_id: str
     team_alias: str | None = None
+    organization_id: str | None = None
+    access_group_ids: tuple[str, ...] = ()
+    member_limits: Limits | None = None
     blocked: bool = False
 
 
@@ -75,7 +135,7 @@ class TeamMember(Budgeted, frozen=True, kw_only=True):
     role: MemberRole = "user"
 
 
-class UserRecord(_Administered, frozen=True, kw_only=True):
+class UserRecord(Administered, frozen=True, kw_only=True):
     """A person or a service that keys belong to."""
 
     user_id: str
@@ -85,13 +145,108 @@ class UserRecord(_Administered, frozen=True, kw_only=True):
     blocked: bool = False
 
 
+class OrganizationRecord(Administered, frozen=True, kw_only=True):
+    """An organisation that teams and keys belong to."""
+
+    organization_id: str
+    organization_alias: str
+    blocked: bool = False
+
+
+class OrganizationMember(Struct, frozen=True, kw_only=True):
+    """One user's membership of one organisation."""
+
+    organization_id: str
+    user_id: str
+    role: OrganizationRole = "internal_user"
+
+
+class ProjectRecord(Administered, frozen=True, kw_only=True):
+    """A part of a team's work with limits of its own."""
+
+    project_id: str
+    team_id: str
+    project_alias: str | None = None
+    description: str | None = None
+    blocked: bool = False
+
+
+class CustomerRecord(Administered, frozen=True, kw_only=True):
+    """An end user: whoever the caller says that it calls for. `default_model` answers when none is asked for."""
+
+    user_id: str
+    alias: str | None = None
+    default_model: str | None = None
+    blocked: bool = False
+
+
+class TagRecord(Administered, frozen=True, kw_only=True):
+    """A tag that calls can carry, with limits over all of them."""
+
+    name: str
+    description: str | None = None
+
+
+class AccessGroup(Struct, frozen=True, kw_only=True):
+    """A name for models, for names with `*` and for other access groups, that lists of models may use."""
+
+    access_group: str
+    model_names: tuple[str, ...] = ()
+    description: str | None = None
+    created_at: float = 0.0
+    created_by: str | None = None
+    updated_at: float = 0.0
+    updated_by: str | None = None
+
+
+class AddedModel(Struct, frozen=True, kw_only=True):
+    """A deployment beside those of the configuration file, in the form of an entry of its `model_list`.
+
+    Values may be `os.environ/NAME`, and secrets are never anything else.
+    """
+
+    model_id: str
+    model_name: str
+    litellm_params: dict[str, Any] = {}
+    model_info: dict[str, Any] = {}
+    created_at: float = 0.0
+    created_by: str | None = None
+    updated_at: float = 0.0
+    updated_by: str | None = None
+
+    def entry(self) -> dict[str, Any]:
+        """The model as an entry of `model_list`."""
+        return {"model_name": self.model_name, "litellm_params": self.litellm_params, "model_info": self.model_info}
+
+    def __repr__(self) -> str:
+        return f"AddedModel(model_id={self.model_id!r}, model_name={self.model_name!r})"
+
+
+class AddedFallbacks(Struct, frozen=True, kw_only=True):
+    """The models that stand in for another, the first choice first, in place of those of the configuration file."""
+
+    model: str
+    fallback_models: tuple[str, ...]
+    created_at: float = 0.0
+    created_by: str | None = None
+    updated_at: float = 0.0
+    updated_by: str | None = None
+
+
 class Access(Struct, frozen=True, kw_only=True):
-    """A key with the user and the team it belongs to: all that is needed to know a caller."""
+    """A key with all that limits it: what is needed to know a caller.
+
+    The limits are those in force: of the level itself or of the budget it refers to, with access groups resolved.
+    stale_at: when limits change by themselves, because a temporary increase ends or a window with carry-over does.
+    """
 
     key: KeyRecord
     user: UserRecord | None
     team: TeamRecord | None
-    team_role: MemberRole | None
+    member: TeamMember | None = None
+    project: ProjectRecord | None = None
+    organization: OrganizationRecord | None = None
+    stale_at: float | None = None
 
 
 class UsageRow(Struct, frozen=True, kw_only=True):
@@ -108,6 +263,7 @@ class UsageRow(Struct, frozen=True, kw_only=True):
     agent, agent_version: what called, such as `claude-code`. agent_id: which of the session's agents, where it has
     several; parent_id: the agent or session that began it.
     retries: attempts beyond the first, on all targets. fallbacks: how often the call went on to another model group.
+    overrun_nano: by how much it cost more than was held for it, because the upstream billed beyond its ceiling.
     """
 
     id: str
@@ -145,14 +301,6 @@ class UsageRow(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     retries: int = 0
     fallbacks: int = 0
-
-
-BudgetedRecord = TypeVar("BudgetedRecord", bound=Budgeted)
-
-
-def in_window(record: BudgetedRecord, now: float) -> BudgetedRecord:
-    """`record` as it stands at `now`: once its budget window has ended, nothing is spent of the next one."""
-    if record.budget_duration is None or record.budget_reset_at is None or record.budget_reset_at > now:
-        return record
-    reset_at = next_reset(record.budget_duration, now)
-    return msgspec.structs.replace(record, spend=0, budget_reset_at=reset_at)
+    organization_id: str | None = None
+    project_id: str | None = None
+    overrun_nano: int | None = None

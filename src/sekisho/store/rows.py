@@ -7,9 +7,10 @@ from msgspec import Struct
 from sqlalchemy import RowMapping
 
 from sekisho.core.usage import Usage
-from sekisho.store.records import Budgeted, UsageRow, in_window
+from sekisho.store.limits import at_time
+from sekisho.store.records import NOT_COLUMNS, Limits, UsageRow
 
-AnyBudgeted = TypeVar("AnyBudgeted", bound=Budgeted)
+AnyRecord = TypeVar("AnyRecord", bound=Struct)
 
 _KINDS: Final = Usage.__struct_fields__
 _CALLERS: Final = ("model", "session_id", "agent", "agent_version", "agent_id", "parent_id", "end_user")
@@ -17,13 +18,15 @@ _LONGEST: Final = 256
 
 
 def to_row(record: Struct) -> dict[str, Any]:
-    """The columns of a record; tuples are stored as JSON arrays."""
-    return msgspec.structs.asdict(record)
+    """The columns of a record; tuples and structures are stored as JSON."""
+    return {name: value for name, value in msgspec.structs.asdict(record).items() if name not in NOT_COLUMNS}
 
 
-def from_row(row: RowMapping, kind: type[AnyBudgeted], now: float) -> AnyBudgeted:
-    """The record of a row, as it stands at `now`: a budget window that has ended is begun anew."""
-    return in_window(msgspec.convert({name: row[name] for name in kind.__struct_fields__}, kind), now)
+def from_row(row: RowMapping, kind: type[AnyRecord], now: float) -> AnyRecord:
+    """The record of a row, with the ends of the budget windows that are open at `now`."""
+    columns = {name: row[name] for name in kind.__struct_fields__ if name not in NOT_COLUMNS}
+    record = msgspec.convert(columns, kind)
+    return at_time(record, now) if isinstance(record, Limits) else record
 
 
 def usage_to_row(record: UsageRow) -> dict[str, Any]:
@@ -37,9 +40,13 @@ def usage_to_row(record: UsageRow) -> dict[str, Any]:
         row[kind] = getattr(usage, kind)
     for name in _CALLERS:
         if row[name] is not None:
-            row[name] = row[name][:_LONGEST].replace("\0", "")
-    row["tags"] = record.tags or None
+            row[name] = _clean(row[name])
+    row["tags"] = tuple(map(_clean, record.tags)) or None
     return row
+
+
+def _clean(text: str) -> str:
+    return text[:_LONGEST].replace("\0", "")
 
 
 def usage_from_row(row: RowMapping) -> UsageRow:

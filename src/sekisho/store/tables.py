@@ -1,10 +1,20 @@
 """Every table, for SQLite and PostgreSQL alike. The migrations must lead to exactly this."""
 
-import uuid
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+
+from sekisho.store.columns import (
+    HexBytes,
+    Json,
+    UuidBytes,
+    administration_columns,
+    authorship_columns,
+    budget_columns,
+    limit_columns,
+    required,
+    text,
+)
 
 metadata: Final = sa.MetaData(
     naming_convention={
@@ -16,95 +26,85 @@ metadata: Final = sa.MetaData(
 )
 
 
-class HexBytes(sa.types.TypeDecorator[str]):
-    """Hexadecimal text outside, half as many bytes inside."""
+budgets: Final = sa.Table(
+    "budgets",
+    metadata,
+    sa.Column("budget_id", sa.Text, primary_key=True),
+    *limit_columns(),
+    *authorship_columns(),
+    comment="Limits with a name, which others refer to",
+)
 
-    impl = sa.LargeBinary
-    cache_ok = True
+access_groups: Final = sa.Table(
+    "access_groups",
+    metadata,
+    sa.Column("access_group", sa.Text, primary_key=True),
+    required("model_names", Json),
+    text("description"),
+    *authorship_columns(),
+)
 
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> bytes | None:
-        """To the database."""
-        return None if value is None else bytes.fromhex(value)
+models: Final = sa.Table(
+    "models",
+    metadata,
+    sa.Column("model_id", sa.Text, primary_key=True),
+    required("model_name", sa.Text),
+    required("litellm_params", Json),
+    required("model_info", Json),
+    *authorship_columns(),
+    comment="Deployments beside those of the configuration file; secrets only as names of environment variables",
+)
 
-    def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> str | None:
-        """From the database."""
-        return None if value is None else value.hex()
-
-
-class UuidBytes(sa.types.TypeDecorator[str]):
-    """A UUID's 36-character form outside, its 16 bytes inside."""
-
-    impl = sa.LargeBinary
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> bytes | None:
-        """To the database."""
-        return None if value is None else bytes.fromhex(value.replace("-", ""))
-
-    def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> str | None:
-        """From the database."""
-        return None if value is None else str(uuid.UUID(bytes=value))
-
-
-Json: Final = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-
-
-def _text(name: str) -> sa.Column[str]:
-    return sa.Column(name, sa.Text)
-
-
-def _required(name: str, kind: type[sa.types.TypeEngine[Any]] | sa.types.TypeEngine[Any]) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=False)
-
-
-def _budget() -> list[sa.Column[Any]]:
-    """The columns of `records.Budgeted`."""
-    return [
-        _required("models", Json),
-        sa.Column("max_budget", sa.BigInteger),
-        sa.Column("soft_budget", sa.BigInteger),
-        sa.Column("budget_duration", sa.Text),
-        sa.Column("budget_reset_at", sa.Double, index=True),
-        _required("spend", sa.BigInteger),
-        _required("total_spend", sa.BigInteger),
-        sa.Column("rpm_limit", sa.BigInteger),
-        sa.Column("tpm_limit", sa.BigInteger),
-        sa.Column("max_parallel_requests", sa.BigInteger),
-    ]
-
-
-def _administration() -> list[sa.Column[Any]]:
-    """The columns of what an administrator made."""
-    return [
-        _required("metadata", Json),
-        _required("extra", Json),
-        _required("created_at", sa.Double),
-        sa.Column("created_by", sa.Text),
-        _required("updated_at", sa.Double),
-        sa.Column("updated_by", sa.Text),
-    ]
-
+fallbacks: Final = sa.Table(
+    "fallbacks",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    required("fallback_models", Json),
+    *authorship_columns(),
+    comment="Fallbacks in place of those of the configuration file",
+)
 
 users: Final = sa.Table(
     "users",
     metadata,
     sa.Column("user_id", sa.Text, primary_key=True),
     sa.Column("user_email", sa.Text, unique=True),
-    _text("user_alias"),
-    _required("user_role", sa.Text),
-    _required("blocked", sa.Boolean),
-    *_budget(),
-    *_administration(),
+    text("user_alias"),
+    required("user_role", sa.Text),
+    required("blocked", sa.Boolean),
+    *budget_columns(),
+    *administration_columns(),
+)
+
+organizations: Final = sa.Table(
+    "organizations",
+    metadata,
+    sa.Column("organization_id", sa.Text, primary_key=True),
+    required("organization_alias", sa.Text),
+    required("blocked", sa.Boolean),
+    *budget_columns(),
+    *administration_columns(),
+)
+
+organization_members: Final = sa.Table(
+    "organization_members",
+    metadata,
+    sa.Column("organization_id", sa.ForeignKey("organizations.organization_id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("user_id", sa.ForeignKey("users.user_id", ondelete="CASCADE"), primary_key=True, index=True),
+    required("role", sa.Text),
 )
 
 teams: Final = sa.Table(
     "teams",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    _text("team_alias"),
-    _required("blocked", sa.Boolean),
-    *_budget(),
-    *_administration(),
+    text("team_alias"),
+    sa.Column("organization_id", sa.ForeignKey("organizations.organization_id"), index=True),
+    required("access_group_ids", Json),
+    sa.Column("member_limits", Json),
+    required("blocked", sa.Boolean),
+    *budget_columns(),
+    *administration_columns(),
 )
 
 team_members: Final = sa.Table(
@@ -112,69 +112,118 @@ team_members: Final = sa.Table(
     metadata,
     sa.Column("team_id", sa.ForeignKey("teams.team_id", ondelete="CASCADE"), primary_key=True),
     sa.Column("user_id", sa.ForeignKey("users.user_id", ondelete="CASCADE"), primary_key=True, index=True),
-    _required("role", sa.Text),
-    *_budget(),
+    required("role", sa.Text),
+    *budget_columns(),
+)
+
+projects: Final = sa.Table(
+    "projects",
+    metadata,
+    sa.Column("project_id", sa.Text, primary_key=True),
+    sa.Column("team_id", sa.ForeignKey("teams.team_id"), nullable=False, index=True),
+    text("project_alias"),
+    text("description"),
+    required("blocked", sa.Boolean),
+    *budget_columns(),
+    *administration_columns(),
+)
+
+customers: Final = sa.Table(
+    "customers",
+    metadata,
+    sa.Column("user_id", sa.Text, primary_key=True),
+    text("alias"),
+    text("default_model"),
+    required("blocked", sa.Boolean),
+    *budget_columns(),
+    *administration_columns(),
+    comment="End users: whom callers say that they call for",
+)
+
+tags: Final = sa.Table(
+    "tags",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    text("description"),
+    *budget_columns(),
+    *administration_columns(),
 )
 
 keys: Final = sa.Table(
     "keys",
     metadata,
     sa.Column("key_hash", HexBytes, primary_key=True),
-    _required("key_name", sa.Text),
+    required("key_name", sa.Text),
+    sa.Column("account_id", sa.Text, nullable=False, unique=True),
     sa.Column("key_alias", sa.Text, unique=True),
     sa.Column("user_id", sa.ForeignKey("users.user_id"), index=True),
     sa.Column("team_id", sa.ForeignKey("teams.team_id"), index=True),
+    sa.Column("project_id", sa.ForeignKey("projects.project_id"), index=True),
+    sa.Column("organization_id", sa.ForeignKey("organizations.organization_id"), index=True),
+    required("access_group_ids", Json),
     sa.Column("expires", sa.Double),
-    _required("blocked", sa.Boolean),
-    _required("key_type", sa.Text),
-    _required("allowed_routes", Json),
-    _required("tags", Json),
+    required("blocked", sa.Boolean),
+    required("key_type", sa.Text),
+    required("allowed_routes", Json),
+    required("tags", Json),
     sa.Column("last_active", sa.Double),
-    *_budget(),
-    *_administration(),
+    *budget_columns(),
+    *administration_columns(),
+)
+
+replaced_keys: Final = sa.Table(
+    "replaced_keys",
+    metadata,
+    sa.Column("key_hash", HexBytes, primary_key=True),
+    sa.Column("account_id", sa.Text, nullable=False, index=True),
+    required("valid_until", sa.Double),
+    comment="The former texts of regenerated keys, which open the same door for a while",
 )
 
 usage: Final = sa.Table(
     "usage",
     metadata,
     sa.Column("id", UuidBytes, primary_key=True),
-    _required("call_type", sa.Text),
-    _required("started_at", sa.BigInteger),
-    _required("ended_at", sa.BigInteger),
+    required("call_type", sa.Text),
+    required("started_at", sa.BigInteger),
+    required("ended_at", sa.BigInteger),
     sa.Column("ttft_ms", sa.Integer),
     sa.Column("key_hash", HexBytes),
-    _text("key_alias"),
-    _text("user_id"),
-    _text("team_id"),
-    _required("model", sa.Text),
-    _text("model_group"),
-    _text("deployment_id"),
-    _text("provider"),
-    _text("upstream_model"),
-    _text("account"),
-    _text("region"),
+    text("key_alias"),
+    text("user_id"),
+    text("team_id"),
+    required("model", sa.Text),
+    text("model_group"),
+    text("deployment_id"),
+    text("provider"),
+    text("upstream_model"),
+    text("account"),
+    text("region"),
     *(
-        _required(kind, sa.BigInteger)
+        required(kind, sa.BigInteger)
         for kind in ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
     ),
     sa.Column("cost_nano", sa.BigInteger),
-    _text("price_version"),
-    _required("status", sa.Text),
-    _required("http_status", sa.SmallInteger),
-    _text("error_class"),
-    _required("estimated", sa.Boolean),
-    _required("simulated", sa.Boolean),
-    _required("streamed", sa.Boolean),
-    _text("session_id"),
-    _text("agent"),
-    _text("agent_version"),
-    _text("agent_id"),
-    _text("parent_id"),
-    _text("end_user"),
-    _text("requester_ip"),
+    text("price_version"),
+    required("status", sa.Text),
+    required("http_status", sa.SmallInteger),
+    text("error_class"),
+    required("estimated", sa.Boolean),
+    required("simulated", sa.Boolean),
+    required("streamed", sa.Boolean),
+    text("session_id"),
+    text("agent"),
+    text("agent_version"),
+    text("agent_id"),
+    text("parent_id"),
+    text("end_user"),
+    text("requester_ip"),
     sa.Column("tags", Json),
-    _required("retries", sa.SmallInteger),
-    _required("fallbacks", sa.SmallInteger),
+    required("retries", sa.SmallInteger),
+    required("fallbacks", sa.SmallInteger),
+    text("organization_id"),
+    text("project_id"),
+    sa.Column("overrun_nano", sa.BigInteger),
     sa.Index(None, "started_at"),
     sa.Index(None, "key_hash", "started_at"),
     sa.Index(None, "user_id", "started_at"),
@@ -187,15 +236,134 @@ responses: Final = sa.Table(
     metadata,
     sa.Column("owner", sa.Text, primary_key=True),
     sa.Column("response_id", sa.Text, primary_key=True),
-    _required("body", sa.LargeBinary),
+    required("body", sa.LargeBinary),
     sa.Column("expires_at", sa.Double, nullable=False, index=True),
     comment="Prompts and answers, of clients that asked for them to be kept, where that is switched on",
+)
+
+accounts: Final = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    required("spent", sa.BigInteger),
+    required("leased", sa.BigInteger),
+    sa.Column("wanted_at", sa.Double),
+    comment="What is spent of every budget window, and what workers have set aside of it; nano-dollars, or calls",
+)
+
+workers: Final = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("worker", sa.Text, primary_key=True),
+    required("host", sa.Text),
+    required("heartbeat", sa.Double),
+    comment="The processes that hold leases",
+)
+
+leases: Final = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("worker", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True),
+    required("amount", sa.BigInteger),
+)
+
+grants: Final = sa.Table(
+    "grants",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("worker", sa.Text, primary_key=True),
+    sa.Column("stamp", sa.BigInteger, primary_key=True, autoincrement=False),
+    required("amount", sa.BigInteger),
+    comment="Requests and tokens granted to workers, by the second at whose end they count",
+)
+
+DAY_TEXTS: Final = (
+    *("user_id", "team_id", "organization_id", "project_id", "end_user"),
+    *("model_group", "model", "provider", "upstream_model"),
+)
+DAY_SUMS: Final = (
+    *("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning"),
+    *("cost_nano", "requests", "successes", "failures"),
+)
+
+
+def _day_of() -> list[sa.Column[Any]]:
+    """Whose day it was, and the sums over its usage rows. Nothing is the empty text, so that equal rows meet.
+
+    digest: of the day and all that follows it up to `upstream_model`, since no index takes so much text.
+    """
+    return [
+        sa.Column("digest", sa.LargeBinary, primary_key=True),
+        required("day", sa.Integer),
+        required("key_hash", HexBytes),
+        *(required(name, sa.Text) for name in DAY_TEXTS),
+        *(required(name, sa.BigInteger) for name in DAY_SUMS),
+    ]
+
+
+daily: Final = sa.Table(
+    "daily",
+    metadata,
+    *_day_of(),
+    sa.Index(None, "day"),
+    sa.Index(None, "key_hash", "day"),
+    sa.Index(None, "user_id", "day"),
+    sa.Index(None, "team_id", "day"),
+    comment="Usage rows added up by day (UTC, counted from the epoch); a call that its client left is no failure",
+)
+
+daily_tags: Final = sa.Table(
+    "daily_tags",
+    metadata,
+    *_day_of(),
+    required("tag", sa.Text),
+    sa.Index(None, "day"),
+    sa.Index(None, "tag", "day"),
+    comment="The same for each tag; a call with two tags counts for both",
 )
 
 changes: Final = sa.Table(
     "changes",
     metadata,
     sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
-    _required("counter", sa.BigInteger),
+    required("counter", sa.BigInteger),
     comment="One row; its counter goes up with every administrative change, so that other processes notice",
+)
+
+audit: Final = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    required("at", sa.BigInteger),
+    required("actor", sa.Text),
+    required("actor_role", sa.Text),
+    text("source_ip"),
+    text("request"),
+    required("action", sa.Text),
+    required("object_kind", sa.Text),
+    required("object_id", sa.Text),
+    text("before"),
+    text("after"),
+    required("previous_hash", HexBytes),
+    required("hash", HexBytes),
+    sa.Index(None, "object_kind", "object_id"),
+    comment="Every administrative change, each sealed with the hash of the one before; see audit_chain.py",
+)
+
+audit_head: Final = sa.Table(
+    "audit_head",
+    metadata,
+    sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
+    required("seq", sa.BigInteger),
+    required("hash", HexBytes),
+    comment="One row; the number of the last audit record and its hash, so that none can be cut off the end unseen",
+)
+
+jobs: Final = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("job", sa.Text, primary_key=True),
+    required("busy_until", sa.Double),
+    comment="Work that one process at a time does, and until when it has the turn unless it says so again",
 )

@@ -55,3 +55,8 @@ def log_call_failure(call_id: str, error: SekishoError) -> None:
 def log_crash(call_id: str) -> None:
     """An exception that nothing foresaw; to be called from its handler. The traceback names no values."""
     _log.exception("call crashed call=%s", call_id)
+
+
+def log_unusable_model(identity: str, problem: str) -> None:
+    """A model that was added while the gateway runs cannot be called."""
+    _log.warning("added model cannot be called id=%s problem=%r", identity, problem[:500])

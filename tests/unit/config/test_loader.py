@@ -199,14 +199,31 @@ def test_all_errors_are_told_at_once_each_with_its_place(tmp_path: Path) -> None
 
 
 def test_information_of_the_users_own_is_kept(tmp_path: Path) -> None:
-    text = _ONE + "    model_info: {cost_centre: 4711, nested: {x: [1]}, access_groups: [beta], max_tokens: '10'}\n"
+    text = _ONE + "    model_info: {cost_centre: 4711, nested: {x: [1]}, tier: paid, max_tokens: '10'}\n"
     loaded = read(tmp_path, text)
     info = loaded.snapshot.deployments[0].model_info
-    assert info == {"cost_centre": 4711, "nested": {"x": [1]}, "access_groups": ["beta"], "max_tokens": 10}
+    assert info == {"cost_centre": 4711, "nested": {"x": [1]}, "tier": "paid", "max_tokens": 10}
     assert [finding.message for finding in loaded.findings] == [
-        "`model_list[0].model_info.access_groups` is known but has no effect in this version"
+        "`model_list[0].model_info.tier` is known but has no effect in this version"
     ]
     assert msgspec.json.encode(info)
+
+
+def test_access_groups_stand_for_the_models_that_name_them(tmp_path: Path) -> None:
+    text = _ONE + "    model_info: {access_groups: [beta, all]}\n"
+    text += "  - {model_name: other, litellm_params: {model: x/y}, model_info: {access_groups: all}}\n"
+    first = read(tmp_path, _ONE).snapshot.deployments[0].model_name
+    assert read(tmp_path, text).snapshot.access_groups == {"beta": (first,), "all": (first, "other")}
+
+
+def test_the_limits_of_the_installation(tmp_path: Path) -> None:
+    text = _ONE + "litellm_settings: {max_budget: 0.1, budget_duration: 30d}\n"
+    text += "general_settings: {global_max_parallel_requests: 7, allow_unpriced_models: true}\n"
+    loaded = read(tmp_path, text)
+    snapshot = loaded.snapshot
+    assert loaded.findings == ()
+    assert (snapshot.max_budget, snapshot.budget_duration) == (100_000_000, "30d")
+    assert (snapshot.max_parallel_requests, snapshot.allow_unpriced_models) == (7, True)
 
 
 def test_a_model_is_known_by_its_wildcard_or_alias(tmp_path: Path) -> None:

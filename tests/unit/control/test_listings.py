@@ -5,7 +5,7 @@ from typing import Any
 from sekisho.control.services.context import Services
 from sekisho.control.services.listings import list_for_anthropic, list_for_openai
 from sekisho.core.caller import Caller
-from sekisho.core.catalogue import ModelEntry
+from sekisho.core.catalogue import BrokenModel, ModelEntry
 from sekisho.core.model import ModelFacts
 
 CALLER = Caller(role="internal_user")
@@ -29,6 +29,9 @@ def services(*known: ModelFacts) -> Services:
         def entries(self) -> list[ModelEntry]:
             return entries
 
+        def broken(self) -> list[BrokenModel]:
+            return []
+
     unused: Any = None
     return Services(
         store=unused,
@@ -37,6 +40,7 @@ def services(*known: ModelFacts) -> Services:
         catalogue=Catalogue(),
         may_use=lambda _caller, _name: True,
         version="0",
+        worlds=unused,
     )
 
 

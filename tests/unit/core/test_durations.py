@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekisho.core.durations import expiry, next_reset, parse_duration
+from sekisho.core.durations import expiry, next_reset, parse_duration, roll_window, window_start
 
 NOW = datetime(2026, 11, 25, 10, 35, 20, 500_000, UTC)  # a Wednesday
 moments = st.floats(0, 4_000_000_000)
@@ -82,3 +82,15 @@ def test_a_window_always_ends_later_and_the_next_one_after_it(text: str, now: fl
 @given(lengths, moments)
 def test_an_expiry_is_later(text: str, now: float) -> None:
     assert expiry(text, now) > now
+
+
+@given(
+    st.sampled_from(["1s", "7m", "1h", "5h", "1d", "3d", "7d", "1w", "2w", "30d", "1mo", "5mo", "13mo"]),
+    st.floats(min_value=0, max_value=4e9),
+)
+def test_a_window_begins_where_the_one_before_it_ends(text: str, now: float) -> None:
+    first = next_reset(text, now)
+    second = roll_window(text, first, first)
+    assert window_start(text, second) == first
+    assert first <= second
+    assert window_start(text, first) < first

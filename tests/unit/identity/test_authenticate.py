@@ -2,19 +2,30 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from sekisho.core.caller import Caller
+from sekisho.core.caller import BudgetWindow, ModelLimits, Scope
 from sekisho.core.clock import ManualClock
-from sekisho.core.errors import StoreUnavailable, Unauthenticated
-from sekisho.identity import authenticate
+from sekisho.core.errors import AccessDenied, InvalidRequest, StoreUnavailable, Unauthenticated
 from sekisho.identity.authenticate import Identity, find_key
 from sekisho.identity.keys import hash_key, make_key, mask_key
+from sekisho.policy.access import may_use
 from sekisho.store.engine import Store, open_store
 from sekisho.store.keys import KeyRepository
-from sekisho.store.records import Access, KeyRecord, TeamMember, TeamRecord, UserRecord
+from sekisho.store.records import (
+    Access,
+    CustomerRecord,
+    KeyRecord,
+    OrganizationRecord,
+    ProjectRecord,
+    TagRecord,
+    TeamMember,
+    TeamRecord,
+    UserRecord,
+)
 
 MASTER = "sk-master-key-of-the-tests"
 
@@ -31,9 +42,10 @@ def bearer(key: str) -> list[tuple[bytes, bytes]]:
     return [(b"host", b"x"), (b"authorization", b"Bearer " + key.encode())]
 
 
-async def add_key(store: Store, **fields: object) -> str:
+async def add_key(store: Store, **fields: Any) -> str:
     key = make_key()
-    record = KeyRecord(key_hash=hash_key(key), key_name=mask_key(key), **fields)  # type: ignore[arg-type]  # of a test
+    own: dict[str, Any] = {"key_hash": hash_key(key), "key_name": mask_key(key), "account_id": hash_key(key)}
+    record = KeyRecord(**own, **fields)
     await store.keys.insert(record)
     return key
 
@@ -67,34 +79,120 @@ def test_a_new_key_has_the_form_of_litellms() -> None:
     assert all(key.startswith("sk-") for key in keys)
 
 
-async def test_the_master_key_is_an_administrator_without_limits(identity: Identity) -> None:
-    assert await identity.authenticate(bearer(MASTER)) == Caller(role="proxy_admin")
+async def test_the_master_key_is_bound_by_the_installation_alone(identity: Identity) -> None:
+    caller = await identity.authenticate(bearer(MASTER))
+    assert (caller.role, caller.key_hash) == ("proxy_admin", None)
+    assert [scope.kind for scope in caller.scopes] == ["installation"]
 
 
-async def test_a_key_has_the_limits_of_its_user_and_team(store: Store, identity: Identity) -> None:
-    await store.users.insert(UserRecord(user_id="u", user_role="internal_user_viewer", tpm_limit=7))
-    await store.teams.insert(
-        TeamRecord(team_id="t", team_alias="T", models=("a", "b"), max_budget=5, spend=2),
-        [TeamMember(team_id="t", user_id="u")],
+async def add_company(store: Store) -> str:
+    """A key with everything above it."""
+    await store.organizations.insert(OrganizationRecord(organization_id="o", organization_alias="O", tpd_limit=9))
+    await store.users.insert(
+        UserRecord(user_id="u", user_alias="U", user_role="internal_user_viewer", tpm_limit=7, max_budget=70)
+    )
+    window = BudgetWindow(limit=3, duration="1d", resets_at=1_800_000_000.0)
+    limits = {"a": ModelLimits(budgets=(BudgetWindow(limit=2),), rpm_limit=1)}
+    await store.teams.create(
+        TeamRecord(
+            team_id="t",
+            team_alias="T",
+            organization_id="o",
+            models=("a", "b"),
+            max_budget=5,
+            budget_limits=(window,),
+            model_limits=limits,
+        ),
+        [TeamMember(team_id="t", user_id="u", max_budget=4)],
         [],
     )
-    key = await add_key(store, user_id="u", team_id="t", models=("all-team-models",), rpm_limit=3, tags=("x",))
-    caller = await identity.authenticate(bearer(key))
-    assert (caller.role, caller.key_hash, caller.user_id, caller.team_id, caller.tags) == (
-        "internal_user_viewer",
-        hash_key(key),
-        "u",
-        "t",
-        ("x",),
+    await store.projects.insert(ProjectRecord(project_id="p", team_id="t", max_parallel_requests=6))
+    return await add_key(
+        store, user_id="u", team_id="t", project_id="p", models=("all-team-models",), rpm_limit=3, tags=("x",)
     )
-    assert [(scope.kind, scope.id, scope.models) for scope in caller.scopes] == [
-        ("key", hash_key(key), ("a", "b")),
-        ("user", "u", ()),
-        ("team", "t", ("a", "b")),
+
+
+async def test_a_key_has_the_limits_of_all_that_it_belongs_to(store: Store, identity: Identity) -> None:
+    key = await add_company(store)
+    caller = await identity.authenticate(bearer(key))
+    assert (caller.role, caller.key_hash, caller.tags) == ("internal_user_viewer", hash_key(key), ("x",))
+    assert (caller.user_id, caller.team_id, caller.project_id, caller.organization_id) == ("u", "t", "p", "o")
+    assert [(scope.kind, scope.id, scope.alias, scope.models) for scope in caller.scopes] == [
+        ("key", hash_key(key), None, ("a", "b")),
+        ("member", "t/u", "U", ()),
+        ("user", "u", "U", ()),
+        ("project", "p", None, ()),
+        ("team", "t", "T", ("a", "b")),
+        ("organization", "o", "O", ()),
+        ("installation", "all", None, ()),
     ]
-    team = caller.scope("team")
-    assert team is not None
-    assert (team.max_budget, team.spend, team.alias) == (5, 2, "T")
+    a_key, member, user, project, team, organization, _ = caller.scopes
+    assert (a_key.rpm_limit, user.tpm_limit, organization.tpd_limit, project.max_parallel_requests) == (3, 7, 9, 6)
+    assert [window.limit for scope in (member, user) for window in scope.budgets] == [4, 70]
+    assert [(window.limit, window.duration) for window in team.budgets] == [(5, None), (3, "1d")]
+    assert team.model_limits["a"].rpm_limit == 1
+
+
+async def test_a_temporary_increase_ends_by_itself(store: Store, identity: Identity, clock: ManualClock) -> None:
+    expiry = clock.now() + 10
+    key = await add_key(store, max_budget=100, temp_budget_increase=50, temp_budget_expiry=expiry)
+    assert (await identity.authenticate(bearer(key))).scopes[0].budgets[0].limit == 150
+    clock.advance(10)
+    assert (await identity.authenticate(bearer(key))).scopes[0].budgets[0].limit == 100
+
+
+async def test_end_users_and_tags_come_between_the_organisation_and_the_installation(
+    store: Store, identity: Identity
+) -> None:
+    await store.customers.insert(CustomerRecord(user_id="acme", alias="Acme", max_budget=5, models=("a",)))
+    await store.tags.insert(TagRecord(name="x", rpm_limit=2))
+    caller = await identity.authenticate(bearer(await add_key(store, tags=("x",))))
+    wide = await identity.widen(caller, "acme", ["new", "x"])
+    assert [(scope.kind, scope.id) for scope in wide.scopes] == [
+        *[(scope.kind, scope.id) for scope in caller.scopes[:-1]],
+        ("customer", "acme"),
+        ("tag", "x"),
+        ("tag", "new"),
+        ("installation", "all"),
+    ]
+    customer, tag, unknown = wide.scopes[-4:-1]
+    assert (customer.budgets[0].limit, customer.models, customer.alias) == (5, ("a",), "Acme")
+    assert (tag.rpm_limit, unknown) == (2, Scope(kind="tag", id="new"))
+    without_tags = await identity.authenticate(bearer(await add_key(store)))
+    assert await identity.widen(without_tags, None, []) == without_tags
+
+
+async def test_a_customer_that_is_blocked_or_made_known_is_noticed_at_once(store: Store, identity: Identity) -> None:
+    caller = await identity.authenticate(bearer(MASTER))
+    await identity.widen(caller, "acme", [])
+    await store.customers.insert(CustomerRecord(user_id="acme", blocked=True))
+    identity.invalidate()
+    with pytest.raises(AccessDenied, match="customer 'acme' is blocked"):
+        await identity.widen(caller, "acme", [])
+
+
+async def test_a_call_cannot_have_any_number_of_tags(identity: Identity) -> None:
+    caller = await identity.authenticate(bearer(MASTER))
+    with pytest.raises(InvalidRequest, match="at most 50 tags"):
+        await identity.widen(caller, None, [f"tag-{number}" for number in range(51)])
+
+
+async def test_access_groups_of_the_configuration_stand_for_their_models(store: Store, clock: ManualClock) -> None:
+    identity = Identity(store, clock, None, groups={"beta": ("opus", "haiku")})
+    caller = await identity.authenticate(bearer(await add_key(store, models=("beta", "nova"))))
+    assert may_use(caller, "opus")
+    assert may_use(caller, "nova")
+    assert not may_use(caller, "sonnet")
+    nothing = await identity.authenticate(bearer(await add_key(store, models=("unknown-group",))))
+    assert not may_use(nothing, "opus")
+    await identity.close()
+
+
+async def test_access_groups_of_the_configuration_can_change(store: Store, identity: Identity) -> None:
+    key = await add_key(store, models=("beta",))
+    assert (await identity.authenticate(bearer(key))).scopes[0].models == ("beta",)
+    identity.use_groups({"beta": ("sonnet", "haiku")})
+    assert set((await identity.authenticate(bearer(key))).scopes[0].models) >= {"sonnet", "haiku"}
 
 
 async def test_all_proxy_models_is_no_restriction(store: Store, identity: Identity) -> None:
@@ -125,11 +223,15 @@ async def test_refusals_say_why_and_never_show_the_key(store: Store, identity: I
     assert (blocked.kind, "key" in blocked.message) == ("auth_error", True)
 
 
-@pytest.mark.parametrize("who", ["team", "user"])
-async def test_a_blocked_team_or_user_blocks_its_keys(store: Store, identity: Identity, who: str) -> None:
+@pytest.mark.parametrize("who", ["team", "user", "project", "organization"])
+async def test_whoever_a_key_belongs_to_can_be_blocked(store: Store, identity: Identity, who: str) -> None:
+    organization = OrganizationRecord(organization_id="o", organization_alias="O", blocked=who == "organization")
+    await store.organizations.insert(organization)
     await store.users.insert(UserRecord(user_id="u", blocked=who == "user"))
-    await store.teams.insert(TeamRecord(team_id="t", blocked=who == "team"), [], [])
-    assert who in (await refusal(identity, bearer(await add_key(store, user_id="u", team_id="t")))).message
+    await store.teams.create(TeamRecord(team_id="t", organization_id="o", blocked=who == "team"), [], [])
+    await store.projects.insert(ProjectRecord(project_id="p", team_id="t", blocked=who == "project"))
+    key = await add_key(store, user_id="u", team_id="t", project_id="p")
+    assert who in (await refusal(identity, bearer(key))).message
 
 
 async def test_a_local_change_counts_at_once(store: Store, identity: Identity) -> None:
@@ -148,7 +250,7 @@ async def test_a_change_by_another_process_is_noticed(
     await refusal(identity, bearer(unknown))
     other = await open_store(database_url, clock)
     await other.keys.update(hash_key(key), {"blocked": True})
-    await other.keys.insert(KeyRecord(key_hash=hash_key(unknown), key_name="sk-..."))
+    await other.keys.insert(KeyRecord(key_hash=hash_key(unknown), key_name="sk-...", account_id="new"))
     await other.close()
     async with asyncio.timeout(10):
         while True:
@@ -159,6 +261,18 @@ async def test_a_change_by_another_process_is_noticed(
             else:
                 break
     await refusal(identity, bearer(key))
+
+
+async def test_followers_are_told_of_changes_by_other_processes(
+    database_url: str, store: Store, identity: Identity, clock: ManualClock
+) -> None:
+    told = asyncio.Event()
+    identity.follow(told.set)
+    other = await open_store(database_url, clock)
+    await add_key(other)
+    await other.close()
+    async with asyncio.timeout(10):
+        await told.wait()
 
 
 async def test_a_key_is_read_once_for_many_calls(
@@ -204,26 +318,13 @@ async def test_a_change_counts_even_while_the_key_is_being_read(
     assert early.exception() is None
 
 
-async def test_the_spend_that_is_remembered_is_renewed_in_time(
-    store: Store, identity: Identity, clock: ManualClock
-) -> None:
-    key = await add_key(store)
-    await identity.authenticate(bearer(key))
-    await store.keys.update(hash_key(key), {"spend": 9})
-    clock.advance(authenticate.FRESH)
-    async with asyncio.timeout(10):
-        # Renewed in the background, which tells nobody.
-        while (await identity.authenticate(bearer(key))).scopes[0].spend != 9:  # noqa: ASYNC110
-            await asyncio.sleep(0)
-
-
 async def test_known_keys_work_on_while_the_database_is_away(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "s.db"
     store = await open_store(str(path), clock)
     identity = Identity(store, clock, None)
     key = await add_key(store)
     caller = await identity.authenticate(bearer(key))
-    await store.close()  # drops the connections; the next one finds a folder where the file was
+    await store._database.close()  # drops the connections; the next one finds a folder where the file was
     path.rename(tmp_path / "away.db")
     path.mkdir()
     for _ in range(3):

@@ -186,7 +186,8 @@ async def identity(store: Store, clock: ManualClock) -> Any:
 
 async def add_key(store: Store, **fields: Any) -> str:
     key = make_key()
-    await store.keys.insert(KeyRecord(key_hash=hash_key(key), key_name=mask_key(key), **fields))
+    own: dict[str, Any] = {"key_hash": hash_key(key), "key_name": mask_key(key), "account_id": hash_key(key)}
+    await store.keys.insert(KeyRecord(**own, **fields))
     return key
 
 

@@ -1,151 +1,278 @@
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from tests.support.escrow import Book, MemoryEscrow
 
-from sekisho.core.caller import Scope
+from sekisho.core.caller import BudgetWindow, ModelLimits, Scope
 from sekisho.core.clock import ManualClock
 from sekisho.core.errors import BudgetExceeded, RateLimited
-from sekisho.ledger.ledger import Hold, Ledger
+from sekisho.core.escrow import Grant, Want
+from sekisho.core.money import Price, Rates
+from sekisho.ledger.asks import Ask
+from sekisho.ledger.ledger import Ledger
+from sekisho.ledger.lessor import Lessor
+from sekisho.ledger.rates import RateLimits
+
+PRICE = Price("test", Rates(input=10**9, output=10**9, cache_read=0, cache_write_5m=0, cache_write_1h=0))
+"""A thousand nano-dollars per token, so that a call of n tokens costs n thousand."""
+SONNET = Price("test", Rates(3 * 10**9, 15 * 10**9, 3 * 10**8, 3_750_000_000, 6 * 10**9))
 
 
-def make_ledger() -> tuple[Ledger, ManualClock]:
-    clock = ManualClock()
-    return Ledger(clock, 402), clock
+class Worker:
+    """One worker's ledger; what it settles becomes durable when `book` is called."""
+
+    def __init__(self, book: Book | None = None, name: str = "one", share: int = 2) -> None:
+        self.clock = ManualClock()
+        self.book = book or Book()
+        self.name = name
+        self.escrow = MemoryEscrow(self.book, name, share)
+        self.lessor = Lessor(self.escrow, self.clock)
+        self.ledger = Ledger(self.clock, self.lessor, RateLimits(self.clock), 402)
+
+    async def call(
+        self, scopes: list[Scope], tokens: int, *, output: int | None = None, ceiling: int = 0
+    ) -> int | None:
+        """A call that costs `tokens` thousand; returns the ceiling it was given."""
+        ask = Ask(input=tokens, output=output or 0, ceiling=ceiling, caches="no", price=PRICE)
+        async with self.ledger.reserve(scopes, ask, "sonnet") as hold:
+            hold.settle(tokens, tokens * 1000)
+        self.settle_durably(hold.booked, tokens * 1000)
+        return hold.ceiling
+
+    def settle_durably(self, booked: dict[str, bool], cost: int) -> None:
+        for account, leased in booked.items():
+            if leased:
+                self.book.book(self.name, account, cost)
+                self.ledger.confirm(account, cost)
 
 
-async def spend(ledger: Ledger, scopes: list[Scope], tokens: int, cost: int) -> None:
-    async with ledger.reserve(scopes, tokens, cost) as hold:
-        hold.settle(tokens, cost)
+def key(budget: int | None = None, **more: int | None) -> Scope:
+    budgets = () if budget is None else (BudgetWindow(limit=budget * 1000),)
+    return Scope(kind="key", id="k", budgets=budgets, **more)  # type: ignore[arg-type]  # limits are integers
 
 
-async def test_requests_per_minute_refuse_with_the_true_wait() -> None:
-    ledger, clock = make_ledger()
-    scopes = [Scope(kind="team", id="t", alias="backend", rpm_limit=2)]
-    await spend(ledger, scopes, 1, 0)
-    clock.advance(20)
-    await spend(ledger, scopes, 1, 0)
-    with pytest.raises(RateLimited, match=r"team 'backend'.*2 of 2 requests per minute") as refused:
-        await spend(ledger, scopes, 1, 0)
-    assert refused.value.retry_after is not None
-    assert 40 <= refused.value.retry_after <= 41
-    clock.advance(refused.value.retry_after)
-    await spend(ledger, scopes, 1, 0)
+async def test_a_budget_is_spent_to_the_last_and_no_further() -> None:
+    worker = Worker()
+    for _ in range(10):
+        await worker.call([key(100)], 10)
+    with pytest.raises(BudgetExceeded, match=r"budget of this key is used up: \$0\.000100 of \$0\.000100") as refused:
+        await worker.call([key(100)], 1)
+    assert refused.value.status == 402
+
+
+async def test_the_usual_call_asks_nobody() -> None:
+    worker = Worker()
+    for _ in range(200):
+        await worker.call([key(1_000_000)], 10)
+    assert worker.escrow.asked <= 2
 
 
 async def test_a_refusal_holds_nothing_in_any_scope() -> None:
-    ledger, _ = make_ledger()
-    open_scope = Scope(kind="key", id="k", rpm_limit=1)
-    full = Scope(kind="team", id="t", max_budget=0)
+    worker = Worker()
+    open_scope = key(100)
+    full = Scope(kind="team", id="t", alias="backend", budgets=(BudgetWindow(limit=0),))
     for _ in range(3):
-        with pytest.raises(BudgetExceeded):
-            await spend(ledger, [open_scope, full], 1, 1)
-    await spend(ledger, [open_scope], 1, 1)
+        with pytest.raises(BudgetExceeded, match="team 'backend'"):
+            await worker.call([open_scope, full], 10)
+    await worker.call([open_scope], 100)
 
 
-async def test_calls_under_way_count_as_spent_until_they_settle() -> None:
-    ledger, _ = make_ledger()
-    scopes = [Scope(kind="key", id="k", max_budget=100)]
-    async with ledger.reserve(scopes, 1, 60):
-        with pytest.raises(BudgetExceeded, match=r"held for calls under way"):
-            await spend(ledger, scopes, 1, 60)
-    await spend(ledger, scopes, 1, 60)
+async def test_six_small_calls_without_max_tokens_share_a_small_budget() -> None:
+    worker = Worker()
+    scope = Scope(kind="key", id="k", budgets=(BudgetWindow(limit=100_000_000),))  # ten cents
+    ask = Ask(input=20, output=28, ceiling=64_000, price=SONNET)  # the worst case would be 96 cents
+    async with AsyncExitStack() as stack:
+        holds = [await stack.enter_async_context(worker.ledger.reserve([scope], ask, "sonnet")) for _ in range(6)]
+        ceilings = [hold.ceiling for hold in holds]
+        assert all(ceiling is not None and ceiling >= 64 for ceiling in ceilings)
+        assert sum(ask.cost(ceiling or 0) for ceiling in ceilings) <= 100_000_000
+        for hold in holds:
+            hold.settle(48, 450_000)
+
+
+async def test_small_calls_one_after_the_other_on_a_half_used_budget_all_pass() -> None:
+    worker = Worker()
+    scope = Scope(kind="key", id="k", budgets=(BudgetWindow(limit=10_000_000),))
+    ask = Ask(input=20, output=28, ceiling=64_000, price=SONNET)
+    for _ in range(20):
+        async with worker.ledger.reserve([scope], ask, "sonnet") as hold:
+            hold.settle(48, 450_000)
+        worker.settle_durably(hold.booked, 450_000)
+    assert worker.book.spent == {"key:k:money@0/all": 9_000_000}
+
+
+async def test_a_tiny_budget_is_never_passed_by_one_call() -> None:
+    worker = Worker()
+    scope = Scope(kind="key", id="k", budgets=(BudgetWindow(limit=300_000),))
+    ask = Ask(input=20, output=28, ceiling=64_000, price=SONNET)
     with pytest.raises(BudgetExceeded):
-        await spend(ledger, scopes, 1, 41)
-    await spend(ledger, scopes, 1, 40)
+        async with worker.ledger.reserve([scope], ask, "sonnet"):
+            pass
+
+
+async def test_a_large_budget_leaves_the_clients_own_limit_alone() -> None:
+    worker = Worker()
+    scope = Scope(kind="key", id="k", budgets=(BudgetWindow(limit=100 * 10**9),))
+    ask = Ask(input=2000, output=500, ceiling=64_000, price=SONNET)
+    async with worker.ledger.reserve([scope], ask, "sonnet") as hold:
+        assert hold.ceiling is None
+
+
+async def test_a_call_waits_for_those_that_hold_the_rest() -> None:
+    worker = Worker()
+    async with worker.ledger.reserve([key(100)], Ask(input=80, output=0, ceiling=0, caches="no", price=PRICE), "m"):
+        waiting = asyncio.create_task(worker.call([key(100)], 50))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+    await asyncio.wait_for(waiting, 5)
 
 
 async def test_a_call_that_fails_without_settling_costs_nothing() -> None:
-    ledger, _ = make_ledger()
-    scopes = [Scope(kind="key", id="k", max_budget=100, tpm_limit=10)]
+    worker = Worker()
     with pytest.raises(ZeroDivisionError):
-        async with ledger.reserve(scopes, 10, 100):
-            _ = 1 / 0
-    await spend(ledger, scopes, 10, 100)
+        async with worker.ledger.reserve([key(100)], Ask(input=80, output=0, ceiling=0, price=PRICE), "m"):
+            raise ZeroDivisionError
+    await worker.call([key(100)], 100)
 
 
-async def test_parallel_requests_count_until_the_call_ends() -> None:
-    ledger, _ = make_ledger()
-    scopes = [Scope(kind="key", id="k", max_parallel_requests=2)]
-    async with AsyncExitStack() as calls:
-        for _ in range(2):
-            await calls.enter_async_context(ledger.reserve(scopes, 1, 0))
-        with pytest.raises(RateLimited, match="parallel requests"):
-            await spend(ledger, scopes, 1, 0)
-    await spend(ledger, scopes, 1, 0)
-
-
-async def test_the_key_of_a_message_is_its_alias_never_its_hash() -> None:
-    ledger, _ = make_ledger()
-    with pytest.raises(BudgetExceeded) as refused:
-        await spend(ledger, [Scope(kind="key", id="0123456789abcdef", max_budget=0)], 1, 1)
-    assert "0123456789abcdef" not in refused.value.message
-
-
-async def test_a_fresh_record_replaces_limits_and_known_spend() -> None:
-    ledger, _ = make_ledger()
-    before = Scope(kind="key", id="k", max_budget=100)
-    await spend(ledger, [before], 1, 90)
-    ledger.confirm("key", "k", 90)
+async def test_a_new_window_begins_with_nothing_spent() -> None:
+    worker = Worker()
+    end = worker.clock.now() + 100
+    scope = Scope(kind="key", id="k", budgets=(BudgetWindow(limit=50_000, duration="7d", resets_at=end),))
+    await worker.call([scope], 50)
     with pytest.raises(BudgetExceeded):
-        await spend(ledger, [before], 1, 20)
-    await spend(ledger, [Scope(kind="key", id="k", max_budget=200, spend=90)], 1, 20)
-    await spend(ledger, [Scope(kind="key", id="k", max_budget=100, spend=0)], 1, 70)
+        await worker.call([scope], 1)
+    worker.clock.advance(101)
+    await worker.call([scope], 50)
 
 
-async def test_a_budget_window_that_is_over_opens_again_without_a_fresh_record() -> None:
-    ledger, clock = make_ledger()
-    scopes = [Scope(kind="key", id="k", max_budget=100, spend=90, budget_reset_at=clock.now() + 60)]
-    await spend(ledger, scopes, 1, 10)
+async def test_every_window_and_the_model_within_the_scope_must_have_room() -> None:
+    worker = Worker()
+    month = BudgetWindow(limit=1000_000, duration="30d", resets_at=worker.clock.now() + 1000)
+    day = BudgetWindow(limit=20_000, duration="1d", resets_at=worker.clock.now() + 1000)
+    model = {"sonnet": ModelLimits(budgets=(BudgetWindow(limit=15_000),))}
+    await worker.call([Scope(kind="user", id="u", budgets=(month, day))], 20)
     with pytest.raises(BudgetExceeded):
-        await spend(ledger, scopes, 1, 1)
-    clock.advance(60)
-    await spend(ledger, scopes, 1, 70)
+        await worker.call([Scope(kind="user", id="u", budgets=(month, day))], 1)
     with pytest.raises(BudgetExceeded):
-        await spend(ledger, scopes, 1, 31)
-    ledger.confirm("key", "k", 80)
+        await worker.call([Scope(kind="user", id="v", model_limits=model)], 16)
+    await worker.call([Scope(kind="user", id="v", model_limits=model)], 15)
+
+
+async def test_a_lowered_limit_holds_at_once() -> None:
+    worker = Worker()
+    await worker.call([key(1000)], 100)
     with pytest.raises(BudgetExceeded):
-        await spend(ledger, scopes, 1, 31)
-    await spend(ledger, scopes, 1, 30)
+        await worker.call([key(110)], 20)
+    await worker.call([key(110)], 10)
 
 
-calls = st.lists(
-    st.tuples(st.integers(1, 40), st.integers(0, 60), st.booleans(), st.sampled_from(["key", "team", "both"])),
-    max_size=30,
-)
+async def test_workers_share_one_budget_and_give_back_what_others_want() -> None:
+    book = Book()
+    one, two = Worker(book, "one"), Worker(book, "two")
+    await one.call([key(100)], 10)
+    asked = asyncio.create_task(two.call([key(100)], 60))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not asked.done()
+    await one.lessor.give_back(list(one.ledger.accounts()))
+    await asyncio.wait_for(asked, 5)
+    with pytest.raises(BudgetExceeded):
+        await one.call([key(100)], 31)
+    two.clock.advance(5)
+    await two.lessor.give_back(list(two.ledger.accounts()))
+    await one.call([key(100)], 30)
+    assert book.spent == {"key:k:money@0/all": 100_000}
 
 
-@given(calls, st.integers(0, 300), st.integers(0, 300))
-def test_settled_and_held_never_exceed_a_budget(
-    history: list[tuple[int, int, bool, str]], key_budget: int, team_budget: int
-) -> None:
-    """I1, with every call settling at most what it held."""
-    key, team = Scope(kind="key", id="k", max_budget=key_budget), Scope(kind="team", id="t", max_budget=team_budget)
+async def test_who_asks_while_the_store_answers_another_gets_an_answer_of_its_own() -> None:
+    worker = Worker()
+    answering = asyncio.Event()
+    lease = worker.escrow.lease
 
-    async def run() -> None:
-        ledger, _ = make_ledger()
-        settled = {"key": 0, "team": 0}
-        held: list[tuple[AsyncExitStack, Hold, list[Scope], int]] = []
-        for hold_cost, real_cost, finish_first, whom in history:
-            if finish_first and held:
-                stack, hold, scopes, cost = held.pop(0)
-                hold.settle(1, cost)
-                await stack.aclose()
-                for scope in scopes:
-                    settled[scope.kind] += cost
-            scopes = [scope for scope in (key, team) if whom in (scope.kind, "both")]
-            stack = AsyncExitStack()
-            try:
-                hold = await stack.enter_async_context(ledger.reserve(scopes, 1, hold_cost))
-            except BudgetExceeded:
-                continue
-            held.append((stack, hold, scopes, min(real_cost, hold_cost)))
-            for scope, budget in ((key, key_budget), (team, team_budget)):
-                under_way = sum(cost for _, _, scopes, cost in held if scope in scopes)
-                assert settled[scope.kind] + under_way <= budget
-        for stack, *_ in held:
-            await stack.aclose()
+    async def lease_slowly(wants: Sequence[Want]) -> list[Grant]:
+        granted = await lease(wants)
+        await answering.wait()
+        return granted
 
-    asyncio.run(run())
+    worker.escrow.lease = lease_slowly  # type: ignore[method-assign]  # the store is slow here
+    other = Scope(kind="user", id="u", max_parallel_requests=1)
+    first = asyncio.create_task(worker.call([key(max_parallel_requests=1)], 1))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    second = asyncio.create_task(worker.call([other], 1))
+    await asyncio.sleep(0)
+    answering.set()
+    await asyncio.gather(first, second)
+
+
+async def test_idle_leases_go_back() -> None:
+    worker = Worker()
+    await worker.call([key(100)], 10)
+    assert worker.book.leased("key:k:money@0/all") > 0
+    worker.clock.advance(5)
+    await worker.lessor.give_back(list(worker.ledger.accounts()))
+    assert worker.book.leased("key:k:money@0/all") == 0
+
+
+async def test_requests_per_minute_refuse_with_the_true_wait() -> None:
+    worker = Worker()
+    scopes = [Scope(kind="team", id="t", alias="backend", rpm_limit=2)]
+    await worker.call(scopes, 1)
+    worker.clock.advance(20)
+    await worker.call(scopes, 1)
+    with pytest.raises(RateLimited, match=r"team 'backend'.*2 of 2 requests per minute") as refused:
+        await worker.call(scopes, 1)
+    assert refused.value.retry_after is not None
+    assert 40 <= refused.value.retry_after <= 41
+    worker.clock.advance(refused.value.retry_after)
+    await worker.call(scopes, 1)
+
+
+async def test_parallel_calls_count_until_they_end() -> None:
+    worker = Worker()
+    scope = key(max_parallel_requests=2)
+    ask = Ask(input=1, output=1, ceiling=1)
+    async with worker.ledger.reserve([scope], ask, "m"):
+        async with worker.ledger.reserve([scope], ask, "m"):
+            with pytest.raises(RateLimited, match="2 of 2 parallel requests"):
+                async with worker.ledger.reserve([scope], ask, "m"):
+                    pass
+        async with worker.ledger.reserve([scope], ask, "m"):
+            pass
+
+
+async def test_what_was_not_held_is_an_overrun() -> None:
+    worker = Worker()
+    async with worker.ledger.reserve([key(100)], Ask(input=10, output=0, ceiling=0, price=PRICE), "m") as hold:
+        hold.settle(15, 15_000)
+    assert hold.overrun == 5_000
+
+
+async def test_a_worker_that_was_taken_for_dead_leases_anew() -> None:
+    worker = Worker()
+    await worker.call([key(100)], 10)
+    worker.book.bury("one")
+    worker.ledger.lose_leases()
+    await worker.call([key(100)], 90)
+    with pytest.raises(BudgetExceeded):
+        await worker.call([key(100)], 1)
+    assert worker.book.spent == {"key:k:money@0/all": 100_000}
+
+
+async def test_the_spend_of_the_key_is_nobody_elses() -> None:
+    worker = Worker()
+    team = Scope(kind="team", id="t", budgets=(BudgetWindow(limit=10**9),))
+    of_model = {"m": ModelLimits(budgets=(BudgetWindow(limit=10**9),))}
+    limited = Scope(kind="key", id="k", budgets=(BudgetWindow(limit=10**9),), model_limits=of_model)
+    await worker.call([limited, team], 10)
+    await worker.call([key(), team], 10)
+    ask = Ask(input=1, output=1, ceiling=1, price=PRICE)
+    async with worker.ledger.reserve([limited, team], ask, "m") as hold:
+        hold.settle(1, 1000)
+        assert hold.key_spend() == 11_000
+    async with worker.ledger.reserve([key(), team], ask, "m") as hold:
+        assert hold.key_spend() is None

@@ -1,57 +1,26 @@
 import asyncio
+import logging
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.support.usage import KEY, check_books, count_rows, read_accounts, read_leases, usage_row
 
-from sekisho.core.clock import ManualClock, SystemClock
+from sekisho.core.clock import ManualClock
 from sekisho.core.errors import StoreUnavailable
-from sekisho.core.ids import new_id
+from sekisho.core.escrow import Want
 from sekisho.core.usage import Usage
+from sekisho.store import journal as journal_module
 from sekisho.store.database import Database
 from sekisho.store.engine import Store, open_store
 from sekisho.store.journal import UsageJournal
-from sekisho.store.records import KeyRecord, TeamMember, TeamRecord, UsageRow, UserRecord
+from sekisho.store.records import KeyRecord, UsageRow
 from sekisho.store.usage import UsageFilter
 
-KEY = "ab" * 32
 EVERYTHING = UsageFilter()
-
-
-def usage_row(cost: int | None = 1_000, **fields: object) -> UsageRow:
-    start = 1_700_000_000_000
-    known = {
-        "id": new_id(1_700_000_000.0),
-        "call_type": "acompletion",
-        "started_at": start,
-        "ended_at": start + 1_500,
-        "model": "claude",
-        "status": "success",
-        "http_status": 200,
-        "key_hash": KEY,
-        "user_id": "u1",
-        "team_id": "t1",
-        "cost_nano": cost,
-    }
-    return UsageRow(**{**known, **fields})  # type: ignore[arg-type]  # the fields of a test
-
-
-async def add_hierarchy(store: Store, **limits: object) -> None:
-    await store.users.insert(UserRecord(user_id="u1", **limits))  # type: ignore[arg-type]  # the fields of a test
-    member = TeamMember(team_id="t1", user_id="u1", **limits)  # type: ignore[arg-type]
-    await store.teams.insert(TeamRecord(team_id="t1", **limits), [member], [])  # type: ignore[arg-type]
-    key = KeyRecord(key_hash=KEY, key_name="sk-...abcd", user_id="u1", team_id="t1", **limits)  # type: ignore[arg-type]
-    await store.keys.insert(key)
-
-
-async def spends(store: Store) -> list[tuple[int, int]]:
-    key = await store.keys.get(KEY)
-    user = await store.users.get("u1")
-    team = await store.teams.get("t1")
-    (member,) = await store.teams.members(["t1"])
-    assert key is not None
-    assert user is not None
-    assert team is not None
-    return [(record.spend, record.total_spend) for record in (key, user, team, member)]
+KEY_MONEY, TEAM_MONEY = f"key:{KEY}:money@0/all", "team:t1:money@0/all"
+BOOKED = {KEY_MONEY: False, TEAM_MONEY: False}
 
 
 async def test_a_row_comes_back_as_it_was_recorded(store: Store) -> None:
@@ -80,125 +49,210 @@ async def test_a_row_comes_back_as_it_was_recorded(store: Store) -> None:
         tags=("a", "b"),
         retries=1,
         fallbacks=2,
+        organization_id="o1",
+        project_id="p1",
+        overrun_nano=7,
     )
     bare = usage_row(None, key_hash=None, user_id=None, team_id=None)
-    store.journal.record(full)
-    store.journal.record(bare)
+    store.journal.record(full, BOOKED)
+    store.journal.record(bare, {})
     await store.journal.flush()
-    assert sorted(await store.usage.find(EVERYTHING, limit=9), key=lambda row: row.id) == sorted(
-        [full, bare], key=lambda row: row.id
-    )
+    found = await store.usage.find(EVERYTHING, limit=9)
+    assert {row.id: row for row in found} == {full.id: full, bare.id: bare}
+    await check_books(store._database)
 
 
-async def test_spend_goes_to_key_user_team_and_member(store: Store) -> None:
-    await add_hierarchy(store)
+async def test_a_cost_is_booked_on_every_account_that_pays(store: Store) -> None:
+    await store.keys.insert(KeyRecord(key_hash=KEY, key_name="sk-...abcd", account_id=KEY))
     for cost in (5, 7, None):
-        store.journal.record(usage_row(cost))
+        store.journal.record(usage_row(cost), BOOKED)
     await store.journal.flush()
-    assert await spends(store) == [(12, 12)] * 4
+    assert await read_accounts(store._database) == {KEY_MONEY: (12, 0), TEAM_MONEY: (12, 0)}
     key = await store.keys.get(KEY)
     assert key is not None
     assert key.last_active == 1_700_000_001.5
+    await check_books(store._database)
+
+
+async def test_a_cost_moves_from_what_is_leased_to_what_is_spent(store: Store) -> None:
+    worker = store.escrow
+    await worker.beat()
+    await worker.lease([Want(account=KEY_MONEY, limit=100, wished=80)])
+    store.journal.record(usage_row(30), {KEY_MONEY: True, TEAM_MONEY: False})
+    await store.journal.flush()
+    assert await read_accounts(store._database) == {KEY_MONEY: (30, 50), TEAM_MONEY: (30, 0)}
+    store.journal.record(usage_row(60), {KEY_MONEY: True, TEAM_MONEY: True})  # 10 more than the lease; no lease at all
+    await store.journal.flush()
+    assert await read_accounts(store._database) == {KEY_MONEY: (90, -10), TEAM_MONEY: (90, 0)}
+    await check_books(store._database)
 
 
 async def test_recording_a_row_twice_counts_it_once(store: Store) -> None:
-    await add_hierarchy(store)
-    row = usage_row()
-    store.journal.record(row)
+    row = usage_row(1_000)
+    store.journal.record(row, BOOKED)
+    store.journal.record(row, BOOKED)
     await store.journal.flush()
-    store.journal.record(row)
-    store.journal.record(usage_row(1))
+    store.journal.record(row, BOOKED)
+    store.journal.record(usage_row(1), BOOKED)
     await store.journal.flush()
-    assert len(await store.usage.find(EVERYTHING, limit=9)) == 2
-    assert await spends(store) == [(1_001, 1_001)] * 4
+    assert await count_rows(store._database) == 2
+    assert await read_accounts(store._database) == {KEY_MONEY: (1_001, 0), TEAM_MONEY: (1_001, 0)}
+    await check_books(store._database)
 
 
-async def test_spend_begins_anew_with_each_budget_window(store: Store, clock: ManualClock) -> None:
-    await add_hierarchy(store, budget_duration="1h", budget_reset_at=clock.now() + 60)
-    store.journal.record(usage_row(10))
+async def test_who_asked_is_told_of_every_call_once_it_is_durable(store: Store) -> None:
+    told: list[tuple[UsageRow, Mapping[str, bool]]] = []
+    store.journal.on_durable = told.extend
+    rows = [usage_row(cost) for cost in range(5)]
+    for row in rows:
+        store.journal.record(row, BOOKED)
+    assert told == []
     await store.journal.flush()
-    assert await spends(store) == [(10, 10)] * 4
-    clock.advance(61)
-    assert await spends(store) == [(0, 10)] * 4
-    store.journal.record(usage_row(3))
-    await store.journal.flush()
-    assert await spends(store) == [(3, 13)] * 4
-    key = await store.keys.get(KEY)
-    assert key is not None
-    assert key.budget_reset_at == (clock.now() // 3600 + 1) * 3600
+    assert told == [(row, BOOKED) for row in rows]
 
 
-async def test_closing_writes_what_was_recorded(database_url: str, clock: ManualClock) -> None:
-    store = await open_store(database_url, clock)
+async def test_closing_writes_what_was_recorded(database_url: str, clock: ManualClock, tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    store = await open_store(database_url, clock, spool=spool)
     for _ in range(1_234):
-        store.journal.record(usage_row())
+        store.journal.record(usage_row(1), BOOKED)
     await store.close()
-    again = await open_store(database_url, clock)
-    assert len(await again.usage.find(EVERYTHING, limit=5_000)) == 1_234
+    assert [path for path in spool.rglob("*") if path.is_file()] == []
+    again = await open_store(database_url, clock, spool=spool)
+    assert await count_rows(again._database) == 1_234
     await again.close()
 
 
 async def test_a_row_the_database_refuses_does_not_hold_up_the_others(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good = [usage_row() for _ in range(5)]
-    for row in (*good[:2], usage_row(id="not a uuid"), *good[2:], usage_row(2**70)):
-        store.journal.record(row)
+    good = [usage_row(1) for _ in range(5)]
+    for row in (*good[:2], usage_row(id="not a uuid"), *good[2:], usage_row(0, started_at=2**63)):
+        store.journal.record(row, BOOKED)
     await store.journal.flush()
     assert {row.id for row in await store.usage.find(EVERYTHING, limit=9)} == {row.id for row in good}
     assert store.journal.pending == 0
     assert sum("refuses a usage row" in message for message in caplog.messages) == 2
+    assert await read_accounts(store._database) == {KEY_MONEY: (5, 0), TEAM_MONEY: (5, 0)}
 
 
 async def test_text_from_callers_is_made_storable(store: Store) -> None:
-    store.journal.record(usage_row(session_id="a\0b", end_user="x" * 10_000))
+    wide = "\U0001f3ef" * 10_000
+    booked = {f"customer:a\0{wide}:money@0/all": False, "tag:a\0b:money@0/all": False}
+    row = usage_row(3, session_id="a\0b", end_user=wide, model=wide, tags=("a\0b", wide))
+    store.journal.record(row, booked)
     await store.journal.flush()
-    (row,) = await store.usage.find(EVERYTHING, limit=9)
-    assert (row.session_id, row.end_user) == ("ab", "x" * 256)
+    (found,) = await store.usage.find(EVERYTHING, limit=9)
+    assert (found.session_id, found.end_user, found.tags) == ("ab", wide[:256], ("ab", wide[:256]))
+    assert sorted(await read_accounts(store._database)) == sorted(
+        name for name in await read_accounts(store._database) if len(name) <= 500 and "\0" not in name
+    )
+    assert [spent for spent, _ in (await read_accounts(store._database)).values()] == [3, 3]
+    await check_books(store._database)
 
 
-async def test_rows_wait_while_the_database_is_away(tmp_path: Path, clock: ManualClock) -> None:
-    path = tmp_path / "s.db"
-    store = await open_store(str(path), clock)
-    await store.close()
-    hidden = path.with_suffix(".away")
+async def test_rows_wait_while_the_database_is_away(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the calls that do not fit in memory meanwhile none is lost either, and all keep their order."""
+    monkeypatch.setattr(journal_module, "GROUP", 7)
+    path, hidden = tmp_path / "s.db", tmp_path / "s.away"
+    await (await open_store(str(path), clock)).close()
     path.rename(hidden)
     path.mkdir()  # a folder in its place cannot be opened
-    journal = UsageJournal(Database(str(path)), SystemClock(), linger=0)
+    journal = UsageJournal(Database(str(path)), "w1", tmp_path / "spool", linger=0, capacity=10)
     journal.start()
-    journal.record(usage_row())
+    told: list[str] = []
+    journal.on_durable = lambda calls: told.extend(row.id for row, _ in calls)
+    rows = [usage_row(1) for _ in range(100)]
+    for row in rows[:60]:
+        journal.sent(row, BOOKED)
+        journal.record(row, BOOKED)
     with pytest.raises(StoreUnavailable):
         await journal.flush()
-    assert journal.pending == 1
+    assert journal.pending == 60
+    assert len(journal._waiting) == 10
     path.rmdir()
     hidden.rename(path)
-    await journal.close()
+    for row in rows[60:]:
+        journal.record(row, BOOKED)
+    assert await journal.close()
+    assert told == [row.id for row in rows]
     again = await open_store(str(path), clock)
-    assert len(await again.usage.find(EVERYTHING, limit=9)) == 1
+    assert await read_accounts(again._database) == {KEY_MONEY: (100, 0), TEAM_MONEY: (100, 0)}
+    await again.close()
+    await journal._database.close()
+
+
+async def test_what_is_not_written_at_the_end_is_booked_by_the_next(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, hidden = tmp_path / "s.db", tmp_path / "s.away"
+    store = await open_store(str(path), clock)
+    await store.escrow.beat()
+    await store.escrow.lease([Want(account=KEY_MONEY, limit=100, wished=80)])
+    await store._database.close()
+    path.rename(hidden)
+    path.mkdir()
+    store.journal.record(usage_row(30), {KEY_MONEY: True})
+    assert not await store.journal.close(timeout_seconds=0)
+    assert any("1 calls wait in the usage spool" in message for message in caplog.messages)
+    path.rmdir()
+    hidden.rename(path)
+    again = await open_store(str(path), clock)
+    assert await read_accounts(again._database) == {KEY_MONEY: (30, 0)}
+    assert await read_leases(again._database) == {}
     await again.close()
 
 
-async def test_memory_is_bounded_and_what_does_not_fit_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_a_full_disk_refuses_a_new_call_and_loses_none_that_has_begun(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "dir").mkdir()
-    journal = UsageJournal(Database(str(tmp_path / "dir")), SystemClock(), linger=0, capacity=2)
-    journal.start()
-    for number in range(3):
-        journal.record(usage_row(model=f"m{number}"))
-    assert journal.pending == 2
-    assert any("journal is full" in message and '"m2"' in message for message in caplog.messages)
-    await journal.close(timeout_seconds=0)
-    assert sum("at shutdown" in message for message in caplog.messages) == 2
+    def full(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    begun = [usage_row(1) for _ in range(300)]
+    for row in begun:
+        store.journal.sent(row, BOOKED)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+
+    def fill() -> None:
+        for _ in range(100_000):
+            store.journal.sent(usage_row(1), BOOKED)
+
+    with pytest.raises(StoreUnavailable, match="no new call is served") as refused:
+        fill()
+    assert refused.value.status == 503
+    for row in begun:
+        store.journal.record(row, BOOKED)
+    assert not caplog.records
+    with caplog.at_level(logging.ERROR):
+        for _ in range(5_000):
+            store.journal.record(usage_row(None, status="failure"), {})
+    assert any("in memory only" in message for message in caplog.messages)
+    await store.journal.flush()
+    assert await count_rows(store._database) == 5_300
+    assert await read_accounts(store._database) == {KEY_MONEY: (300, 0), TEAM_MONEY: (300, 0)}
 
 
-async def test_processes_that_write_at_once_add_up(database_url: str, clock: ManualClock) -> None:
-    stores = [await open_store(database_url, clock) for _ in range(3)]
-    await add_hierarchy(stores[0])
+async def test_what_is_new_is_told_to_the_disk(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(os, "fdatasync", lambda _file: loop.call_soon_threadsafe(told.set))
+    store.journal.sent(usage_row(), BOOKED)
+    await asyncio.wait_for(told.wait(), 10)
+
+
+async def test_processes_that_write_at_once_add_up(database_url: str, clock: ManualClock, tmp_path: Path) -> None:
+    stores = [await open_store(database_url, clock, spool=tmp_path / "spool") for _ in range(3)]
     for _ in range(20):
-        for store in stores:
-            store.journal.record(usage_row(1))
+        for number, store in enumerate(stores):
+            names = [KEY_MONEY, TEAM_MONEY, "user:u1:money@0/all"]
+            booked = dict.fromkeys(names[number:] + names[:number], False)  # each in another order
+            store.journal.record(usage_row(1), booked)
+            store.journal.record(usage_row(1, team_id="t2"), booked)
         await asyncio.gather(*(store.journal.flush() for store in stores))
-    assert await spends(stores[0]) == [(60, 60)] * 4
+    assert set((await read_accounts(stores[0]._database)).values()) == {(120, 0)}
+    await check_books(stores[0]._database)
     for store in stores:
         await store.close()

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 from pydantic import BaseModel
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 
 from sekisho.core.errors import SekishoError
 
@@ -24,10 +24,8 @@ class ErrorAnswer(BaseModel):
     error: ErrorBody
 
 
-class Json(Response):
-    """A JSON answer."""
-
-    media_type = "application/json"
+class Json(JSONResponse):
+    """A JSON answer. Its base class has FastAPI describe what endpoints give back in the OpenAPI document."""
 
     def render(self, content: Any) -> bytes:
         """Encode `content`."""

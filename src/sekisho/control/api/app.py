@@ -9,16 +9,41 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from sekisho.control.api import docs, keys, models, spend, teams, users
+from sekisho.control.api import (
+    access_groups,
+    audit,
+    budgets,
+    customers,
+    docs,
+    fallbacks,
+    keys,
+    models,
+    models_admin,
+    organizations,
+    projects,
+    reports,
+    spend,
+    tags,
+    teams,
+    users,
+)
 from sekisho.control.api.answers import ErrorAnswer, Json, render_error
 from sekisho.control.api.gate import Gate
+from sekisho.control.api.requests import UNKNOWN_FIELD
 from sekisho.control.services.context import Services
 from sekisho.core.errors import CallerError, InternalError, InvalidRequest, NotFound, SekishoError
 
 _log = logging.getLogger(__name__)
 
-_ERRORS: Final[dict[int | str, dict[str, Any]]] = {"4XX": {"model": ErrorAnswer, "description": "The caller's fault"}}
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    "4XX": {"model": ErrorAnswer, "description": "The caller's fault"},
+    "5XX": {"model": ErrorAnswer, "description": "A fault here, such as a database that does not answer"},
+}
 _BODY: Final = "request_body"
+_ENDPOINTS: Final = (
+    *(keys, users, teams, projects, organizations, customers, tags, budgets, access_groups),
+    *(models, models_admin, fallbacks, spend, reports, audit),
+)
 
 
 def build_control(services: Services) -> FastAPI:
@@ -35,7 +60,7 @@ def build_control(services: Services) -> FastAPI:
     # The gate checks the key; this only says in the OpenAPI document that one is needed.
     bearer = HTTPBearer(auto_error=False, description="A virtual key or the master key")
     router = APIRouter(dependencies=[Depends(bearer)], responses=_ERRORS)
-    for endpoints in (keys, teams, users, models, spend):
+    for endpoints in _ENDPOINTS:
         endpoints.add_routes(router, services)
     app.include_router(router)
     app.add_api_route("/docs", lambda: docs.page(app.openapi()), include_in_schema=False)
@@ -53,10 +78,13 @@ async def _on_sekisho_error(_request: Request, error: Exception) -> Response:
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> Response:
-    """The first thing that is wrong, with the path of its field."""
+    """The first thing that is wrong, with the path of its field; a misspelt field before anything else."""
     assert isinstance(error, RequestValidationError)
-    first: dict[str, Any] = error.errors()[0]
-    place = [str(part) for part in first["loc"] if part not in {"body", "query"}]
+    found: list[dict[str, Any]] = list(error.errors())
+    first = next((one for one in found if one["type"] == UNKNOWN_FIELD), found[0])
+    place = [str(part) for part in first["loc"] if part not in {"body", "query", "path"}]
+    if first["type"] == UNKNOWN_FIELD:
+        place.append(first["ctx"]["field"])
     if first["type"] == "json_invalid" or not place:
         invalid, other = "is not valid JSON", "must be a JSON object, sent as Content-Type: application/json"
         wrong = invalid if first["type"] == "json_invalid" else other

@@ -1,21 +1,34 @@
-"""The bodies of admin requests. A field that LiteLLM knows and Sekisho does not is taken and kept; see `fields.py`."""
+"""The bodies of admin requests, and what all of them have in common.
 
+A field that LiteLLM knows and that has no effect here is taken and kept (`services/unenforced.py`); any other field
+that a body does not have is refused.
+"""
+
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from unicodedata import category
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from sekisho.control.services.unenforced import KEY_EXTRAS, TEAM_EXTRAS, USER_EXTRAS
 from sekisho.core.caller import Role
 from sekisho.core.durations import parse_duration
 
 MOST_DOLLARS = 9_000_000_000
 """More would not fit into 63 bits of nano-dollars."""
+MOST_MODELS = 200
 MOST_NAMES = 1_000
 """Keys, teams or members that one request may name; each is looked up."""
+UNKNOWN_FIELD = "unknown_field"
+"""The type of the validation error about a field that nobody knows; its context names it in `field`."""
 _UNWANTED = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of control characters, surrogates and line ends."""
+
+Value = TypeVar("Value")
 
 
 def _check_duration(text: str | None) -> str | None:
@@ -40,12 +53,18 @@ Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_check
 Names = Annotated[list[Name], Field(max_length=MOST_NAMES)]
 Dollars = Annotated[Decimal, Field(ge=0, le=MOST_DOLLARS, allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=0, le=2**62)]
+MOST_WINDOWS = 10
+"""Budgets that one level may have at once; each is an account that a call is booked on."""
+PerModel = Annotated[dict[Name, Value], Field(max_length=MOST_MODELS)]
 BudgetDuration = Annotated[str | None, AfterValidator(_check_duration)]
 Expiry = Annotated[str | None, AfterValidator(_check_expiry)]
 
 
-class _Request(BaseModel):
+class Body(BaseModel):
+    """The body of a request; `accepted` are the fields that are taken besides its own, but have no effect."""
+
     model_config = ConfigDict(extra="allow", protected_namespaces=())
+    accepted: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
@@ -59,30 +78,90 @@ class _Request(BaseModel):
             raise ValueError("it holds a NUL character")
         return body
 
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, body: object) -> object:
+        """Refuse a field that is neither of this body nor of LiteLLM's: it is misspelt, and would be without effect."""
+        if isinstance(body, dict):
+            for name in body:
+                if name not in cls.model_fields and name not in cls.accepted:
+                    raise _unknown_field(str(name), cls.model_fields)
+        return body
+
     def fields(self) -> dict[str, Any]:
-        """The fields that the request names, known or not."""
+        """The fields that the request names."""
         return self.model_dump(exclude_unset=True)
 
 
-class BudgetFields(_Request):
-    """Limits. Money in dollars; a duration such as `30d` begins a budget window."""
+def _unknown_field(name: str, known: Iterable[str]) -> PydanticCustomError:
+    shown = "".join(character for character in name[:64] if character.isprintable())
+    nearest = get_close_matches(shown, list(known), n=1)
+    hint = f"Did you mean {nearest[0]}?" if nearest else "See /docs for the fields there are."
+    return PydanticCustomError(UNKNOWN_FIELD, "there is no such field. {hint}", {"field": shown, "hint": hint})
 
-    models: list[Name] | None = None
+
+class BudgetWindowBody(Body):
+    """One of several budgets that hold at once: dollars in each window of a length."""
+
+    budget_duration: Annotated[str, AfterValidator(_check_duration), Field(min_length=1)]
+    max_budget: Dollars
+    accepted = frozenset({"reset_at", "spend"})
+
+
+class ModelBudgetBody(Body):
+    """The budget of one model; without `time_period` it is for ever."""
+
+    budget_limit: Dollars
+    time_period: BudgetDuration = None
+    accepted = frozenset({"reset_at", "spend"})
+
+
+class LimitFields(Body):
+    """Limits. Money in dollars; a duration such as `30d` begins a budget window.
+
+    budget_limits: further budgets that hold at the same time, one for each duration.
+    model_max_budget: dollars by model, for ever or (`{"budget_limit": 5, "time_period": "1d"}`) for a time.
+    budget_rollover: what a budget window leaves is added to the next one.
+    """
+
     max_budget: Dollars | None = None
     soft_budget: Dollars | None = None
-    spend: Dollars | None = None
     budget_duration: BudgetDuration = None
+    budget_limits: Annotated[list[BudgetWindowBody], Field(max_length=MOST_WINDOWS)] | None = None
+    budget_rollover: bool | None = None
     rpm_limit: Limit | None = None
     tpm_limit: Limit | None = None
+    tpd_limit: Limit | None = None
     max_parallel_requests: Limit | None = None
+    model_max_budget: PerModel[Dollars | ModelBudgetBody] | None = None
+    model_rpm_limit: PerModel[Limit] | None = None
+    model_tpm_limit: PerModel[Limit] | None = None
+
+
+class BudgetFields(LimitFields):
+    """Limits, and what a level of the hierarchy has besides.
+
+    budget_id: a budget made with /budget/new, which says what stays open here.
+    temp_budget_increase: dollars added to `max_budget` until `temp_budget_expiry`, a duration from now.
+    """
+
+    models: Names | None = None
+    budget_id: Name | None = None
+    spend: Dollars | None = None
+    temp_budget_increase: Dollars | None = None
+    temp_budget_expiry: BudgetDuration = None
 
 
 class KeyFields(BudgetFields):
     """What a key may have."""
 
+    accepted = KEY_EXTRAS
     key_alias: Name | None = None
     user_id: Name | None = None
     team_id: Name | None = None
+    project_id: Name | None = None
+    organization_id: Name | None = None
+    access_group_ids: Names | None = None
     duration: Expiry = None
     metadata: dict[str, Any] | None = None
     tags: list[Name] | None = None
@@ -97,26 +176,56 @@ class GenerateKey(KeyFields):
     key: Name | None = None
 
 
+class GenerateServiceKey(GenerateKey):
+    """POST /key/service-account/generate. The key belongs to the team, and to no user."""
+
+    team_id: Name
+
+
 class UpdateKey(KeyFields):
     """POST /key/update. `key` is the key or its hash; a field that is not there stays, null takes a limit away."""
 
     key: Name
 
 
-class KeyReference(_Request):
+class UpdateKeys(Body):
+    """POST /key/bulk_update."""
+
+    keys: Annotated[list[UpdateKey], Field(min_length=1, max_length=MOST_NAMES)]
+
+
+class RegenerateKey(KeyFields):
+    """POST /key/{key}/regenerate. Fields of a key that are given are changed too.
+
+    new_key: a text of one's own choice; otherwise it is random.
+    grace_period: a duration for which the old text goes on to open the door.
+    """
+
+    key: Name | None = None
+    new_key: Name | None = None
+    grace_period: BudgetDuration = None
+
+
+class ResetSpend(Body):
+    """POST /key/{key}/reset_spend. Dollars that the open budget window is to begin with."""
+
+    reset_to: Dollars
+
+
+class KeyReference(Body):
     """POST /key/block, /key/unblock and /key/aws_credentials. `key` is the key or its hash."""
 
     key: Name
 
 
-class DeleteKeys(_Request):
+class DeleteKeys(Body):
     """POST /key/delete. `keys` are keys or their hashes."""
 
     keys: Names | None = None
     key_aliases: Names | None = None
 
 
-class Member(_Request):
+class Member(Body):
     """Someone in a team, named by id or e-mail address; an unknown one becomes a user."""
 
     role: Literal["admin", "user"] = "user"
@@ -125,11 +234,18 @@ class Member(_Request):
 
 
 class TeamFields(BudgetFields):
-    """What a team may have."""
+    """What a team may have. The `team_member_…` limits hold for each member that has none of its own."""
 
+    accepted = TEAM_EXTRAS
     team_alias: Name | None = None
+    organization_id: Name | None = None
+    access_group_ids: Names | None = None
     metadata: dict[str, Any] | None = None
     blocked: bool | None = None
+    team_member_budget: Dollars | None = None
+    team_member_budget_duration: BudgetDuration = None
+    team_member_rpm_limit: Limit | None = None
+    team_member_tpm_limit: Limit | None = None
 
 
 class NewTeam(TeamFields):
@@ -145,27 +261,106 @@ class UpdateTeam(TeamFields):
     team_id: Name
 
 
-class AddMembers(_Request):
+class TeamReference(Body):
+    """POST /team/block and /team/unblock."""
+
+    team_id: Name
+
+
+class DeleteTeams(Body):
+    """POST /team/delete. The teams' keys, projects and memberships go with them."""
+
+    team_ids: Annotated[Names, Field(min_length=1)]
+
+
+class TeamModels(Body):
+    """POST /team/model/add and /team/model/delete."""
+
+    team_id: Name
+    models: Annotated[Names, Field(min_length=1)]
+
+
+class MemberLimits(Body):
+    """What a member may use within a team."""
+
+    max_budget_in_team: Dollars | None = None
+    budget_duration: BudgetDuration = None
+    allowed_models: Names | None = None
+    rpm_limit: Limit | None = None
+    tpm_limit: Limit | None = None
+    tpd_limit: Limit | None = None
+    max_parallel_requests: Limit | None = None
+    budget_id: Name | None = None
+    spend: Dollars | None = None
+
+
+class AddMembers(MemberLimits):
     """POST /team/member_add. `member` is one member or a list."""
 
     team_id: Name
     member: Member | Annotated[list[Member], Field(max_length=MOST_NAMES)]
-    max_budget_in_team: Dollars | None = None
-    budget_duration: BudgetDuration = None
-    allowed_models: list[Name] | None = None
 
 
-class NewUser(BudgetFields):
-    """POST /user/new. A key for the user is made too, unless `auto_create_key` is false."""
+class AddManyMembers(MemberLimits):
+    """POST /team/bulk_member_add."""
 
+    team_id: Name
+    members: Annotated[list[Member], Field(min_length=1, max_length=MOST_NAMES)]
+
+
+class UpdateMember(MemberLimits):
+    """POST /team/member_update. A field that is not there stays, null takes a limit away."""
+
+    team_id: Name
     user_id: Name | None = None
+    user_email: Name | None = None
+    role: Literal["admin", "user"] | None = None
+
+
+class MemberReference(Body):
+    """POST /team/member_delete: a member by id or e-mail address. The keys it has in the team go with it."""
+
+    team_id: Name
+    user_id: Name | None = None
+    user_email: Name | None = None
+
+
+class UserFields(BudgetFields):
+    """What a user may have."""
+
+    accepted = USER_EXTRAS
     user_email: Name | None = None
     user_alias: Name | None = None
     user_role: Role | None = None
-    teams: Names | None = None
     metadata: dict[str, Any] | None = None
     blocked: bool | None = None
+
+
+class NewUser(UserFields):
+    """POST /user/new. A key for the user is made too, unless `auto_create_key` is false."""
+
+    user_id: Name | None = None
+    teams: Names | None = None
+    organizations: Names | None = None
     auto_create_key: bool = True
     duration: Expiry = None
     key_alias: Name | None = None
     team_id: Name | None = None
+
+
+class UpdateUser(UserFields):
+    """POST /user/update, by id or e-mail address. A field that is not there stays, null takes a limit away."""
+
+    user_id: Name | None = None
+
+
+class UpdateUsers(Body):
+    """POST /user/bulk_update."""
+
+    users: Annotated[list[UpdateUser], Field(min_length=1, max_length=MOST_NAMES)]
+
+
+class DeleteUsers(Body):
+    """POST /user/delete. The users' keys and memberships go with them."""
+
+    user_ids: Annotated[Names, Field(min_length=1)]

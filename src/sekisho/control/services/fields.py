@@ -1,88 +1,57 @@
 """From the fields of an admin request to the columns of a record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sekisho.core.durations import next_reset
+from msgspec import structs
+
+from sekisho.core.caller import BudgetWindow, ModelLimits
+from sekisho.core.durations import expiry, next_reset
+from sekisho.core.errors import InvalidRequest
 from sekisho.core.money import nano_from_dollars
+from sekisho.store.records import Budgeted, Limits
 
 _MONEY: Final = ("max_budget", "soft_budget", "spend")
-_PLAIN: Final = ("rpm_limit", "tpm_limit", "max_parallel_requests")
-_NEVER_NULL: Final = {"models": (), "metadata": {}, "tags": (), "allowed_routes": (), "blocked": False, "spend": 0}
+_PLAIN: Final = ("rpm_limit", "tpm_limit", "tpd_limit", "max_parallel_requests", "budget_rollover", "budget_id")
+_MODEL_FIELDS: Final = ("model_max_budget", "model_rpm_limit", "model_tpm_limit")
+_NEVER_NULL: Final = {
+    "models": (),
+    "metadata": {},
+    "tags": (),
+    "allowed_routes": (),
+    "access_group_ids": (),
+    "budget_limits": (),
+    "blocked": False,
+    "budget_rollover": False,
+    "spend": 0,
+}
 """What null stands for where a column must have a value."""
 
-_SHARED_EXTRAS: Final = frozenset(
-    {
-        "budget_limits",
-        "budget_id",
-        "organization_id",
-        "tpd_limit",
-        "model_max_budget",
-        "model_rpm_limit",
-        "model_tpm_limit",
-        "rpm_limit_type",
-        "tpm_limit_type",
-        "guardrails",
-        "policies",
-        "prompts",
-        "object_permission",
-        "access_group_ids",
-        "router_settings",
-        "config",
-        "permissions",
-        "aliases",
-        "enforced_params",
-    }
-)
-KEY_EXTRAS: Final = _SHARED_EXTRAS | frozenset(
-    {
-        "project_id",
-        "agent_id",
-        "auto_rotate",
-        "rotation_interval",
-        "send_invite_email",
-        "throttle_on_budget_exceeded",
-        "budget_fallbacks",
-        "enable_prompt_caching",
-        "temp_budget_increase",
-        "temp_budget_expiry",
-    }
-)
-TEAM_EXTRAS: Final = _SHARED_EXTRAS | frozenset(
-    {
-        "model_aliases",
-        "tags",
-        "secret_manager_settings",
-        "team_member_budget",
-        "team_member_budget_duration",
-        "team_member_rpm_limit",
-        "team_member_tpm_limit",
-        "team_member_key_duration",
-        "team_member_permissions",
-    }
-)
-USER_EXTRAS: Final = _SHARED_EXTRAS | frozenset(
-    {
-        "organizations",
-        "sso_user_id",
-        "send_invite_email",
-    }
-)
-"""Fields of LiteLLM's API that are kept and given back, but have no effect here."""
 
+def budget_columns(fields: Mapping[str, Any], now: float, record: Limits | None = None) -> dict[str, Any]:
+    """The columns of limits and money that `fields` sets; dollars become nano-dollars, a duration begins a window.
 
-def budget_columns(fields: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """The columns of limits and money that `fields` sets; dollars become nano-dollars, a duration begins a window."""
+    Args:
+        fields: of the request.
+        now: seconds since the epoch.
+        record: what is changed, if it is there already. A window that it has goes on when its duration stays.
+
+    Raises:
+        InvalidRequest: limits that contradict each other.
+    """
     columns: dict[str, Any] = {name: fields[name] for name in _PLAIN if name in fields}
     for name in _MONEY:
         if name in fields:
-            columns[name] = None if fields[name] is None else nano_from_dollars(fields[name])
+            columns[name] = _nano(fields[name])
     if "models" in fields:
         columns["models"] = tuple(fields["models"] or ())
-    if "budget_duration" in fields:
-        duration = fields["budget_duration"] or None
-        columns["budget_duration"] = duration
-        columns["budget_reset_at"] = next_reset(duration, now) if duration else None
+    columns |= _window_columns(fields, now, record)
+    if "budget_limits" in fields:
+        known = () if record is None else record.budget_limits
+        columns["budget_limits"] = _windows(fields["budget_limits"] or (), known, now)
+    if any(name in fields for name in _MODEL_FIELDS):
+        columns["model_limits"] = _model_limits(fields, {} if record is None else record.model_limits, now)
+    columns |= _temporary_columns(fields, now, record)
     return with_defaults(columns)
 
 
@@ -91,16 +60,122 @@ def plain_columns(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return with_defaults({name: fields[name] for name in names if name in fields})
 
 
+def list_columns(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The columns of lists that `fields` sets."""
+    return {name: tuple(fields[name] or ()) for name in names if name in fields}
+
+
 def with_defaults(columns: Mapping[str, Any]) -> dict[str, Any]:
     """`columns` with null replaced where it is not a value."""
     return {name: _NEVER_NULL.get(name) if value is None else value for name, value in columns.items()}
 
 
 def extras(fields: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """The fields of LiteLLM's API that are only kept; those that nobody knows are left out."""
+    """The fields of LiteLLM's API that are only kept."""
     return {name: value for name, value in fields.items() if name in known}
 
 
 def without_effect(fields: Mapping[str, Any], known: frozenset[str]) -> list[str]:
     """The names of fields that ask for something which is only kept, so that nobody relies on it."""
     return sorted(name for name, value in extras(fields, known).items() if value not in (None, [], {}, "", False))
+
+
+def member_limits(fields: Mapping[str, Any], now: float, record: Limits | None = None) -> Limits | None:
+    """What the `team_member_…` fields of a team say that each member may use; `record` as it was.
+
+    None when nothing is limited.
+    """
+    names = {
+        "team_member_budget": "max_budget",
+        "team_member_budget_duration": "budget_duration",
+        "team_member_rpm_limit": "rpm_limit",
+        "team_member_tpm_limit": "tpm_limit",
+    }
+    given = {inner: fields[outer] for outer, inner in names.items() if outer in fields}
+    limits = structs.replace(record or Limits(), **budget_columns(given, now, record))
+    return None if limits == Limits(budget_started_at=limits.budget_started_at) else limits
+
+
+def _window_columns(fields: Mapping[str, Any], now: float, record: Limits | None) -> dict[str, Any]:
+    """The window of `max_budget`. What it leaves can be carried over from the time on that it is there."""
+    columns: dict[str, Any] = {}
+    if "budget_duration" in fields:
+        duration = fields["budget_duration"] or None
+        if record is None or duration != record.budget_duration:
+            columns["budget_duration"] = duration
+            columns["budget_reset_at"] = next_reset(duration, now) if duration else None
+            columns["budget_started_at"] = now
+    if record is None or ("budget_id" in fields and fields["budget_id"] != getattr(record, "budget_id", None)):
+        columns["budget_started_at"] = now
+    return columns
+
+
+def _windows(
+    wanted: Sequence[Mapping[str, Any]], known: Sequence[BudgetWindow], now: float
+) -> tuple[BudgetWindow, ...]:
+    ends = {window.duration: window.resets_at for window in known}
+    windows: dict[str, BudgetWindow] = {}
+    for window in wanted:
+        duration: str = window["budget_duration"]
+        if duration in windows:
+            message = f"budget_limits has two budgets for {duration}. Give one for each duration."
+            raise InvalidRequest(message, param="budget_limits")
+        end = ends.get(duration) or next_reset(duration, now)
+        windows[duration] = BudgetWindow(
+            limit=nano_from_dollars(window["max_budget"]), duration=duration, resets_at=end
+        )
+    return tuple(windows.values())
+
+
+def _model_limits(fields: Mapping[str, Any], known: Mapping[str, ModelLimits], now: float) -> dict[str, ModelLimits]:
+    """The limits of models: each of the three fields replaces what was said of its kind before."""
+    budgets: dict[str, tuple[BudgetWindow, ...]] = {model: limits.budgets for model, limits in known.items()}
+    rpm = {model: limits.rpm_limit for model, limits in known.items()}
+    tpm = {model: limits.tpm_limit for model, limits in known.items()}
+    if "model_max_budget" in fields:
+        given = fields["model_max_budget"] or {}
+        budgets = {model: _model_budget(budget, budgets.get(model, ()), now) for model, budget in given.items()}
+    if "model_rpm_limit" in fields:
+        rpm = fields["model_rpm_limit"] or {}
+    if "model_tpm_limit" in fields:
+        tpm = fields["model_tpm_limit"] or {}
+    limits = {
+        model: ModelLimits(budgets=budgets.get(model, ()), rpm_limit=rpm.get(model), tpm_limit=tpm.get(model))
+        for model in sorted({*budgets, *rpm, *tpm})
+    }
+    return {model: of_model for model, of_model in limits.items() if of_model != ModelLimits()}
+
+
+def _model_budget(wanted: Any, known: Sequence[BudgetWindow], now: float) -> tuple[BudgetWindow, ...]:
+    """The budget of a model: an amount for ever, or an amount and the length of its windows."""
+    if not isinstance(wanted, Mapping):
+        return (BudgetWindow(limit=nano_from_dollars(wanted)),)
+    limit, duration = nano_from_dollars(wanted["budget_limit"]), wanted.get("time_period") or None
+    if duration is None:
+        return (BudgetWindow(limit=limit),)
+    ends = {window.duration: window.resets_at for window in known}
+    return (BudgetWindow(limit=limit, duration=duration, resets_at=ends.get(duration) or next_reset(duration, now)),)
+
+
+def _temporary_columns(fields: Mapping[str, Any], now: float, record: Limits | None) -> dict[str, Any]:
+    """A temporary increase of the budget, which needs both an amount and an end."""
+    columns: dict[str, Any] = {}
+    if "temp_budget_increase" in fields:
+        columns["temp_budget_increase"] = _nano(fields["temp_budget_increase"])
+    if "temp_budget_expiry" in fields:
+        end = fields["temp_budget_expiry"]
+        columns["temp_budget_expiry"] = expiry(end, now) if end else None
+    if not columns:
+        return columns
+    increase, end = (
+        columns.get(name, getattr(record, name) if isinstance(record, Budgeted) else None)
+        for name in ("temp_budget_increase", "temp_budget_expiry")
+    )
+    if (increase is None) != (end is None):
+        message = "A temporary increase needs temp_budget_increase (dollars) and temp_budget_expiry (such as 2d)."
+        raise InvalidRequest(message, param="temp_budget_expiry" if end is None else "temp_budget_increase")
+    return columns
+
+
+def _nano(dollars: Any) -> int | None:
+    return None if dollars is None else nano_from_dollars(dollars)

@@ -7,14 +7,21 @@ from typing import Any, Final
 import msgspec
 
 from sekisho.control.services.context import Services
-from sekisho.control.services.fields import KEY_EXTRAS, budget_columns, extras, plain_columns
+from sekisho.control.services.fields import budget_columns, extras, list_columns, plain_columns
 from sekisho.control.services.ownership import (
-    author,
+    changed_by,
+    made_by,
+    managed_teams,
+    organizations_of,
+    owns_key,
     require_managed_key,
     require_managed_team,
+    require_organizer,
     require_visible_key,
 )
 from sekisho.control.services.people import new_user
+from sekisho.control.services.references import check_references
+from sekisho.control.services.unenforced import KEY_EXTRAS
 from sekisho.control.services.views import View, key_view, listed_key_view
 from sekisho.core.caller import Caller
 from sekisho.core.durations import expiry
@@ -27,6 +34,7 @@ from sekisho.store.records import KeyRecord
 _HASH: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _SHORTEST: Final = 16
 _MODELS_ONLY: Final = "llm_api"
+_PLAIN: Final = ("key_alias", "metadata", "blocked", "user_id", "team_id", "project_id", "organization_id")
 
 
 def hash_of(key_or_hash: str) -> str:
@@ -39,19 +47,28 @@ async def generate_key(services: Services, caller: Caller, fields: Mapping[str, 
 
     Raises:
         AccessDenied: the caller may not make this key.
-        InvalidRequest: the team does not exist, or the key that was asked for cannot be one.
+        InvalidRequest: something it refers to does not exist, or the key that was asked for cannot be one.
         Conflict: the alias is taken.
     """
+    fields = await place_key(services, caller, fields)
     owner = await _owner(services, caller, fields)
-    await check_key_fields(services, fields)
     await _prepare_owner(services, caller, owner)
+    return await make_key_of(services, caller, {**fields, "user_id": owner})
+
+
+async def make_key_of(services: Services, caller: Caller, fields: Mapping[str, Any]) -> View:
+    """Make a key for the owner that `fields` name; that the caller may do so has been checked."""
     key = fields.get("key") or make_key()
-    if not key.startswith(PREFIX) or len(key) < _SHORTEST:
-        raise InvalidRequest(f"A key must begin with {PREFIX} and have {_SHORTEST} characters or more.", param="key")
-    record = _new_record(services, caller, {**fields, "user_id": owner}, key)
-    await services.store.keys.insert(record)
-    services.changed("key", record.key_hash)
+    require_good_key(key, "key")
+    record = await services.store.keys.insert(_new_record(services, caller, fields, key))
+    services.changed("key", record.account_id)
     return {"key": key, "token": record.key_hash, "token_id": record.key_hash, **key_view(record)}
+
+
+def require_good_key(key: str, param: str) -> None:
+    """Refuse a text of a key that is too short, or does not look like a key."""
+    if not key.startswith(PREFIX) or len(key) < _SHORTEST:
+        raise InvalidRequest(f"A key must begin with {PREFIX} and have {_SHORTEST} characters or more.", param=param)
 
 
 async def check_key_fields(services: Services, fields: Mapping[str, Any], record: KeyRecord | None = None) -> None:
@@ -59,13 +76,31 @@ async def check_key_fields(services: Services, fields: Mapping[str, Any], record
 
     Raises:
         Conflict: the alias is taken.
-        InvalidRequest: the team does not exist.
+        InvalidRequest: something it refers to does not exist.
     """
-    team_id, alias = fields.get("team_id"), fields.get("key_alias")
-    if team_id is not None and await services.store.teams.get(team_id) is None:
-        raise InvalidRequest(f"Team {team_id!r} does not exist. Create it with /team/new.", param="team_id")
+    await check_references(services, fields)
+    alias = fields.get("key_alias")
     if alias is not None and (record is None or record.key_alias != alias):
         await services.store.keys.require_free_alias(alias)
+
+
+async def place_key(services: Services, caller: Caller, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of a new key with the team of its project, checked to fit together.
+
+    Raises:
+        AccessDenied: the key would spend the money of an organisation that the caller does not belong to.
+        InvalidRequest: project, team and organisation do not belong together, or do not exist.
+    """
+    await check_key_fields(services, fields)
+    if fields.get("project_id") is not None and fields.get("team_id") is None:
+        project = await services.store.projects.get(fields["project_id"])
+        fields = {**fields, "team_id": None if project is None else project.team_id}
+    await _require_fitting(services, fields.get("project_id"), fields.get("team_id"), fields.get("organization_id"))
+    organization_id = fields.get("organization_id")
+    own = await organizations_of(services, caller, as_admin=False)
+    if organization_id is not None and organization_id not in own and not is_administrator(caller):
+        raise AccessDenied(f"You do not belong to organization {organization_id!r}.", param="organization_id")
+    return fields
 
 
 async def show_key(services: Services, caller: Caller, key: str | None) -> View:
@@ -86,12 +121,22 @@ async def update_key(services: Services, caller: Caller, key: str, fields: Mappi
         AccessDenied: the caller may not change it.
     """
     record = await require_managed_key(services, caller, await services.store.keys.get(hash_of(key)))
+    columns = await change_columns(services, caller, record, fields)
+    return {"key": key, **await _change(services, caller, record, columns)}
+
+
+async def change_columns(
+    services: Services, caller: Caller, record: KeyRecord, fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The columns that a change to a key sets, after checking that the caller may and that they fit."""
     _check_key_is_not_widened(caller, record, fields)
     await check_key_fields(services, fields, record)
+    places = (fields.get(name, getattr(record, name)) for name in ("project_id", "team_id", "organization_id"))
+    await _require_fitting(services, *places)
     await _prepare_owner(services, caller, fields.get("user_id"))
-    columns = _columns(services, fields) | plain_columns(fields, "user_id", "team_id")
+    columns = _columns(services, fields, record)
     columns["extra"] = record.extra | extras(fields, KEY_EXTRAS)
-    return {"key": key, **await _change(services, caller, record, columns)}
+    return columns
 
 
 async def block_key(services: Services, caller: Caller, key: str, *, blocked: bool) -> View:
@@ -99,27 +144,6 @@ async def block_key(services: Services, caller: Caller, key: str, *, blocked: bo
     record = await require_managed_key(services, caller, await services.store.keys.get(hash_of(key)))
     view = await _change(services, caller, record, {"blocked": blocked})
     return {"token": record.key_hash, **view}
-
-
-async def issue_aws_credentials(services: Services, caller: Caller, key: str) -> View:
-    """The AWS key pair of a key. It is not stored: asked again, the answer is the same.
-
-    Raises:
-        NotFound: there is no such key, or the caller may not see it.
-        AccessDenied: the key is neither the caller's own, nor is the caller a proxy administrator. A team's
-            administrator manages the limits of a member's key, but cannot call in the member's name.
-        InvalidRequest: this gateway has no master key.
-    """
-    record = await require_visible_key(services, caller, await services.store.keys.get(hash_of(key)))
-    own = record.key_hash == caller.key_hash or (caller.user_id is not None and record.user_id == caller.user_id)
-    if not (own or is_administrator(caller)):
-        raise AccessDenied("Only a key's owner or a proxy administrator may have its AWS key pair.", param="key")
-    pair = services.identity.issue_key_pair(record.key_hash)
-    return {
-        "token": record.key_hash,
-        "aws_access_key_id": pair.access_key_id,
-        "aws_secret_access_key": pair.secret_access_key,
-    }
 
 
 async def delete_keys(services: Services, caller: Caller, keys: Sequence[str], aliases: Sequence[str]) -> list[str]:
@@ -134,7 +158,7 @@ async def delete_keys(services: Services, caller: Caller, keys: Sequence[str], a
         record = await services.store.keys.get(hash_of(key))
         found[await _deletable(services, caller, record)] = key
     for alias in aliases:
-        records, _ = await services.store.keys.find(KeyFilter(key_alias=alias), limit=1)
+        records, _ = await services.store.keys.select(KeyFilter(key_alias=alias), limit=1)
         key_hash = await _deletable(services, caller, records[0] if records else None)
         found[key_hash] = key_hash
     await services.store.journal.flush()
@@ -144,13 +168,18 @@ async def delete_keys(services: Services, caller: Caller, keys: Sequence[str], a
     return list(found.values())
 
 
-async def list_keys(services: Services, caller: Caller, wanted: KeyFilter, *, page: int, size: int, full: bool) -> View:
-    """One page of the keys that the caller may see: hashes, or everything about them if `full`."""
+async def list_keys(
+    services: Services, caller: Caller, wanted: KeyFilter, *, page: int, size: int, full: bool, with_teams: bool
+) -> View:
+    """One page of the keys that the caller may see: hashes, or everything about them if `full`.
+
+    Who does not see everything sees its own keys, `with_teams` also those of the teams that it manages.
+    """
     if not sees_everything(caller):
-        wanted = await _narrow(services, caller, wanted)
+        wanted = await _narrow(services, caller, wanted, with_teams=with_teams)
     if full:
         await services.store.journal.flush()
-    records, total = await services.store.keys.find(wanted, limit=size, offset=(page - 1) * size)
+    records, total = await services.store.keys.select(wanted, limit=size, offset=(page - 1) * size)
     return {
         "keys": [listed_key_view(record) if full else record.key_hash for record in records],
         "total_count": total,
@@ -159,16 +188,36 @@ async def list_keys(services: Services, caller: Caller, wanted: KeyFilter, *, pa
     }
 
 
-async def _narrow(services: Services, caller: Caller, wanted: KeyFilter) -> KeyFilter:
-    """Leave what the caller may see: the keys of a team it administers, or its own."""
+async def _narrow(services: Services, caller: Caller, wanted: KeyFilter, *, with_teams: bool) -> KeyFilter:
+    """Leave what the caller may see: the keys of a team or an organisation it administers, or its own."""
     if wanted.team_id is not None and wanted.user_id != caller.user_id:
         await require_managed_team(services, caller, wanted.team_id)
         return wanted
+    if wanted.organization_id is not None and wanted.user_id != caller.user_id:
+        await require_organizer(services, caller, wanted.organization_id)
+        return wanted
     if caller.user_id is None:
         return msgspec.structs.replace(wanted, key_hash=caller.key_hash)
+    if with_teams:
+        teams = tuple(await managed_teams(services, caller))
+        return msgspec.structs.replace(wanted, visible_to=(caller.user_id, teams))
     if wanted.user_id not in {None, caller.user_id}:
         raise AccessDenied("You may list only your own keys, or those of a team that you administer.")
     return msgspec.structs.replace(wanted, user_id=caller.user_id)
+
+
+async def _require_fitting(
+    services: Services, project_id: str | None, team_id: str | None, organization_id: str | None
+) -> None:
+    """Refuse a key whose project is another team's, or whose team is another organisation's."""
+    if project_id is not None:
+        project = await services.store.projects.get(project_id)
+        if project is None or project.team_id != team_id:
+            raise InvalidRequest(f"Project {project_id!r} is not one of the key's team.", param="project_id")
+    if organization_id is not None and team_id is not None:
+        team = await services.store.teams.get(team_id)
+        if team is not None and team.organization_id not in {None, organization_id}:
+            raise InvalidRequest("The key's team is in another organization.", param="organization_id")
 
 
 async def _owner(services: Services, caller: Caller, fields: Mapping[str, Any]) -> str | None:
@@ -200,8 +249,8 @@ def _check_key_is_not_widened(caller: Caller, record: KeyRecord, fields: Mapping
     """Keep a team's administrator from giving a key away, or turning somebody else's into more than a key to models."""
     if is_administrator(caller):
         return
-    if {"user_id", "team_id"} & fields.keys():
-        raise AccessDenied("Only a proxy administrator may give a key to another user or team.")
+    if {"user_id", "team_id", "organization_id"} & fields.keys():
+        raise AccessDenied("Only a proxy administrator may give a key to another user, team or organization.")
     if record.user_id != caller.user_id and {"key_type", "allowed_routes"} & fields.keys():
         raise AccessDenied("Only a proxy administrator may change what a key of somebody else opens.")
 
@@ -214,44 +263,38 @@ async def _prepare_owner(services: Services, caller: Caller, user_id: str | None
 
 async def _deletable(services: Services, caller: Caller, key: KeyRecord | None) -> str:
     record = await require_visible_key(services, caller, key)
-    if caller.user_id is None or record.user_id != caller.user_id:
+    if not owns_key(caller, record):
         await require_managed_key(services, caller, record)
     return record.key_hash
 
 
 async def _change(services: Services, caller: Caller, record: KeyRecord, columns: dict[str, Any]) -> View:
-    columns |= {"updated_at": services.clock.now(), "updated_by": author(caller)}
     await services.store.journal.flush()
-    changed = await services.store.keys.update(record.key_hash, columns)
+    changed = await services.store.keys.update(record.key_hash, {**columns, **changed_by(services, caller)})
     if changed is None:
         raise NotFound("The key was deleted meanwhile.", param="key")
-    services.changed("key", record.key_hash)
+    services.changed("key", record.account_id)
     return key_view(changed)
 
 
 def _new_record(services: Services, caller: Caller, fields: Mapping[str, Any], key: str) -> KeyRecord:
-    now, who = services.clock.now(), author(caller)
+    key_hash = hash_key(key)
     return KeyRecord(
-        key_hash=hash_key(key),
+        key_hash=key_hash,
+        account_id=key_hash,
         key_name=mask_key(key),
         extra=extras(fields, KEY_EXTRAS),
-        created_at=now,
-        created_by=who,
-        updated_at=now,
-        updated_by=who,
+        **made_by(services, caller),
         **_columns(services, fields),
-        **plain_columns(fields, "user_id", "team_id"),
     )
 
 
-def _columns(services: Services, fields: Mapping[str, Any]) -> dict[str, Any]:
+def _columns(services: Services, fields: Mapping[str, Any], record: KeyRecord | None = None) -> dict[str, Any]:
     """The columns that a request to make or change a key sets."""
     now = services.clock.now()
-    columns = budget_columns(fields, now)
-    columns |= plain_columns(fields, "key_alias", "metadata", "blocked")
-    for name in ("tags", "allowed_routes"):
-        if name in fields:
-            columns[name] = tuple(fields[name] or ())
+    columns = budget_columns(fields, now, record)
+    columns |= plain_columns(fields, *_PLAIN)
+    columns |= list_columns(fields, "tags", "allowed_routes", "access_group_ids")
     if fields.get("key_type") is not None:
         columns["key_type"] = fields["key_type"]
         columns["allowed_routes"] = columns.get("allowed_routes") or ROUTES_OF_KEY_TYPE[fields["key_type"]]

@@ -5,29 +5,39 @@ from typing import Any, Final
 from sekisho.control.services.context import Services
 from sekisho.control.services.views import View
 from sekisho.core.caller import Caller
-from sekisho.core.catalogue import ModelEntry
+from sekisho.core.catalogue import BrokenModel, ModelEntry
 from sekisho.core.model import ModelFacts
 from sekisho.core.money import Rates, dollars_per_token
+from sekisho.identity.rights import sees_everything
 
 _PARAMS: Final = ("stream", "stream_options", "max_tokens", "max_completion_tokens", "response_format", "user")
 
 
 def describe_models(services: Services, caller: Caller, deployment_id: str | None) -> View:
-    """Every deployment that the caller may use, or the one with this id, with its limits, abilities and prices."""
-    return {
-        "data": [
-            {"model_name": entry.model_name, "litellm_params": entry.params, "model_info": _info(entry)}
-            for entry in services.catalogue.entries()
-            if deployment_id in {None, entry.deployment_id} and services.may_use(caller, entry.model_name)
+    """Every deployment that the caller may use, or the one with this id, with its limits, abilities and prices.
+
+    Whoever may see everything is shown those that cannot be called, too, and what is wrong with them.
+    """
+    found = [
+        {"model_name": entry.model_name, "litellm_params": entry.params, "model_info": _info(entry)}
+        for entry in services.catalogue.entries()
+        if deployment_id in {None, entry.deployment_id} and services.may_use(caller, entry.model_name)
+    ]
+    if sees_everything(caller):
+        found += [
+            {"model_name": broken.model_name, "litellm_params": broken.params, "model_info": _broken_info(broken)}
+            for broken in services.catalogue.broken()
+            if deployment_id in {None, broken.deployment_id}
         ]
-    }
+    return {"data": found}
 
 
 def _info(entry: ModelEntry) -> dict[str, Any]:
     facts = entry.facts
     return {
+        **entry.info,
         "id": entry.deployment_id,
-        "db_model": False,
+        "db_model": entry.added,
         "key": entry.upstream_model,
         "mode": entry.mode,
         "litellm_provider": entry.provider,
@@ -45,6 +55,10 @@ def _info(entry: ModelEntry) -> dict[str, Any]:
         "supports_reasoning": facts.thinking != "none",
         "supported_openai_params": supported_params(facts),
     }
+
+
+def _broken_info(broken: BrokenModel) -> dict[str, Any]:
+    return {**broken.info, "id": broken.deployment_id, "db_model": broken.added, "error": broken.problem}
 
 
 def _costs(entry: ModelEntry) -> dict[str, float | None]:

@@ -7,41 +7,59 @@ from uuid import uuid4
 from msgspec import Struct
 
 from sekisho.control.services.context import Services
-from sekisho.control.services.ownership import author
+from sekisho.control.services.ownership import made_by
 from sekisho.core.caller import Caller
-from sekisho.core.errors import InvalidRequest
-from sekisho.store.records import MemberRole, TeamMember, UserRecord
+from sekisho.core.errors import InvalidRequest, NotFound
+from sekisho.store.records import UserRecord
 
 
 class MemberRequest(Struct, frozen=True, kw_only=True):
-    """Someone to be a member of a team, named by id or e-mail address."""
+    """Someone to be a member of a team or an organisation, named by id or e-mail address, in one of its roles."""
 
-    role: MemberRole
+    role: str
     user_id: str | None = None
     user_email: str | None = None
 
 
 def new_user(services: Services, caller: Caller, user_id: str, **fields: Any) -> UserRecord:
     """The record of a new user."""
-    now, who = services.clock.now(), author(caller)
-    return UserRecord(user_id=user_id, created_at=now, created_by=who, updated_at=now, updated_by=who, **fields)
+    return UserRecord(user_id=user_id, **made_by(services, caller), **fields)
 
 
-async def find_members(
-    services: Services, caller: Caller, team_id: str, wanted: Sequence[MemberRequest], limits: dict[str, Any]
-) -> tuple[list[TeamMember], list[UserRecord]]:
-    """The memberships that `wanted` asks for, all with the same limits, and their users; unknown ones are new.
+async def find_users(
+    services: Services, caller: Caller, wanted: Sequence[MemberRequest]
+) -> list[tuple[MemberRequest, UserRecord]]:
+    """Whom `wanted` names, each once; unknown ones are new, and not stored yet.
 
     Raises:
-        InvalidRequest: a member is named neither by id nor by e-mail address.
+        InvalidRequest: somebody is named neither by id nor by e-mail address.
     """
-    members: dict[str, TeamMember] = {}
-    users: dict[str, UserRecord] = {}
+    found: dict[str, tuple[MemberRequest, UserRecord]] = {}
+    by_email: dict[str, UserRecord] = {}
     for member in wanted:
-        user = await _find_user(services, caller, member)
-        users[user.user_id] = user
-        members[user.user_id] = TeamMember(team_id=team_id, user_id=user.user_id, role=member.role, **limits)
-    return list(members.values()), list(users.values())
+        email = member.user_email.lower() if member.user_email is not None and member.user_id is None else ""
+        user = by_email.get(email) or await _find_user(services, caller, member)
+        if user.user_email is not None:
+            by_email[user.user_email.lower()] = user
+        found[user.user_id] = (member, user)
+    return list(found.values())
+
+
+async def require_user_id(services: Services, user_id: str | None, user_email: str | None) -> str:
+    """The id of a user who is named by id or e-mail address.
+
+    Raises:
+        InvalidRequest: by neither.
+        NotFound: nobody has this address.
+    """
+    if user_id is not None:
+        return user_id
+    if user_email is None:
+        raise InvalidRequest("Name the user by user_id or user_email.", param="user_id")
+    user = await services.store.users.get_by_email(user_email)
+    if user is None:
+        raise NotFound(f"No user has the address {user_email!r}.", param="user_email")
+    return user.user_id
 
 
 async def _find_user(services: Services, caller: Caller, member: MemberRequest) -> UserRecord:

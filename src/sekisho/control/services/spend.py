@@ -1,79 +1,107 @@
-"""Who used what and what it cost."""
+"""Calls, one by one and added up by day."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from sekisho.control.services.context import Services
+from sekisho.control.services.spend_scope import Owners, narrow_owners, report_filter, show_day
 from sekisho.control.services.views import View, iso
 from sekisho.core.caller import Caller
-from sekisho.core.errors import AccessDenied, InvalidRequest
+from sekisho.core.errors import InvalidRequest
 from sekisho.core.money import dollars_from_nano
-from sekisho.identity.rights import sees_everything
 from sekisho.store.records import UsageRow
-from sekisho.store.usage import DaySpend, UsageFilter
+from sekisho.store.reports import Line
+from sekisho.store.usage import UsageFilter
 
-_DAY_SECONDS: Final = 86_400
-
-
-def parse_day(text: str, param: str, *, end: bool) -> int:
-    """Milliseconds since the epoch of a date (its beginning, or its end if `end`) or of a date and time, in UTC.
-
-    Raises:
-        InvalidRequest: it is none.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidRequest(f"{param} must be a date such as 2026-11-23, not {text[:40]!r}.", param=param) from None
-    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
-    try:
-        moment += timedelta(days=1) if end and len(text) <= len("2026-11-23") else timedelta()
-    except OverflowError:
-        raise InvalidRequest(f"{param} is too far away: {text[:40]!r}.", param=param) from None
-    return int(moment.timestamp() * 1000)
+_DEEPEST: Final = 100_000
+"""How many calls a page may lie behind the newest: what is skipped must be read all the same."""
+MOST_LINES: Final = 100_000
 
 
 async def list_logs(services: Services, caller: Caller, wanted: UsageFilter, *, limit: int, offset: int) -> list[View]:
     """The calls that the caller may see, the newest first."""
-    visible = _narrow(caller, wanted)
+    visible = await _narrow(services, caller, wanted)
     await services.store.journal.flush()
     return [_log_view(row) for row in await services.store.usage.find(visible, limit=limit, offset=offset)]
 
 
-async def summarise_logs(services: Services, caller: Caller, wanted: UsageFilter) -> list[View]:
-    """Spend by day with its users, models and keys, the oldest day first."""
-    visible = _narrow(caller, wanted)
+async def page_logs(services: Services, caller: Caller, wanted: UsageFilter, *, page: int, size: int) -> View:
+    """One page of the calls that the caller may see, the newest first, and how many there are.
+
+    Raises:
+        InvalidRequest: the page lies too deep.
+    """
+    offset = (page - 1) * size
+    if offset > _DEEPEST:
+        raise InvalidRequest(f"There are no pages behind the first {_DEEPEST} calls. Ask for fewer days.", param="page")
+    visible = await _narrow(services, caller, wanted)
     await services.store.journal.flush()
-    return _days(await services.store.usage.by_day(visible))
+    total = await services.store.usage.count(visible)
+    rows = await services.store.usage.find(visible, limit=size, offset=offset)
+    return {
+        "data": [_log_view(row) for row in rows],
+        "total": total,
+        "page": page,
+        "page_size": size,
+        "total_pages": -(-total // size),
+    }
 
 
-def _narrow(caller: Caller, wanted: UsageFilter) -> UsageFilter:
-    """Leave what the caller may see: everything, or the calls of its user, or else of its key."""
-    if sees_everything(caller):
-        return wanted
-    if caller.user_id is None:
-        if wanted.user_id is not None or wanted.key_hash not in {None, caller.key_hash}:
-            raise AccessDenied("You may see only the calls of your own key.")
-        return msgspec.structs.replace(wanted, key_hash=caller.key_hash)
-    if wanted.user_id not in {None, caller.user_id}:
-        raise AccessDenied("You may see only your own calls.")
-    return msgspec.structs.replace(wanted, user_id=caller.user_id)
+async def summarise_logs(services: Services, caller: Caller, days: tuple[int, int]) -> list[View]:
+    """Spend by day with its users, models and keys, the oldest day first."""
+    owners = await narrow_owners(services, caller, Owners())
+    await services.store.journal.flush()
+    by = ("day", "key_hash", "user_id", "model")
+    lines = await services.store.reports.add_up(report_filter(owners, days), by, limit=MOST_LINES + 1)
+    return _days(require_few(lines))
 
 
-def _days(rows: Sequence[DaySpend]) -> list[View]:
+def require_few(lines: list[Line]) -> list[Line]:
+    """The lines of a report, unless they are more than anybody reads.
+
+    Raises:
+        InvalidRequest: they are too many.
+    """
+    if len(lines) > MOST_LINES:
+        message = f"The report would have more than {MOST_LINES} lines. Ask for fewer days, or for one team or user."
+        raise InvalidRequest(message, param="end_date")
+    return lines
+
+
+async def _narrow(services: Services, caller: Caller, wanted: UsageFilter) -> UsageFilter:
+    """Leave what the caller may see."""
+    asked = Owners(
+        keys=_some(wanted.key_hash),
+        users=_some(wanted.user_id),
+        teams=_some(wanted.team_id),
+        organizations=_some(wanted.organization_id),
+    )
+    owners = await narrow_owners(services, caller, asked)
+    return msgspec.structs.replace(wanted, key_hash=_only(owners.keys), user_id=_only(owners.users))
+
+
+def _some(name: str | None) -> tuple[str, ...] | None:
+    return None if name is None else (name,)
+
+
+def _only(names: tuple[str, ...] | None) -> str | None:
+    return None if names is None else names[0]
+
+
+def _days(lines: Sequence[Line]) -> list[View]:
     """Added up in nano-dollars, shown in dollars."""
     days: dict[int, dict[str, dict[str, int]]] = {}
-    for row in rows:
-        day = days.setdefault(row.day, {"keys": {}, "users": {}, "models": {}})
-        for group, name in (("keys", row.key_hash), ("users", row.user_id), ("models", row.model)):
-            day[group][name or ""] = day[group].get(name or "", 0) + row.cost_nano
+    for line in lines:
+        number, key_hash, user_id, model = line.group
+        day = days.setdefault(number, {"keys": {}, "users": {}, "models": {}})
+        for group, name in (("keys", key_hash), ("users", user_id), ("models", model)):
+            day[group][name] = day[group].get(name, 0) + line.sums.cost_nano
     return [
         {
             **_dollars(day["keys"]),
-            "startTime": datetime.fromtimestamp(number * _DAY_SECONDS, UTC).date().isoformat(),
+            "startTime": show_day(number),
             "spend": dollars_from_nano(sum(day["models"].values())),
             "users": _dollars(day["users"]),
             "models": _dollars(day["models"]),
@@ -113,7 +141,7 @@ def _log_view(row: UsageRow) -> View:
         "cache_key": "",
         "request_tags": list(row.tags),
         "team_id": row.team_id,
-        "organization_id": None,
+        "organization_id": row.organization_id,
         "end_user": row.end_user,
         "requester_ip_address": row.requester_ip,
         "messages": {},
@@ -136,12 +164,15 @@ def _metadata(row: UsageRow) -> dict[str, Any]:
         "agent_version": row.agent_version,
         "agent_id": row.agent_id,
         "parent_id": row.parent_id,
+        "user_api_key_org_id": row.organization_id,
+        "user_api_key_project_id": row.project_id,
         "status": row.status,
         "http_status": row.http_status,
         "error_class": row.error_class,
         "model_asked": row.model,
         "usage": msgspec.structs.asdict(row.usage),
         "cost_nano": row.cost_nano,
+        "overrun_nano": row.overrun_nano,
         "price_version": row.price_version,
         "ttft_ms": row.ttft_ms,
         "account": row.account,

@@ -1,14 +1,27 @@
-"""Teams and their members."""
+"""Teams."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
 from sekisho.control.services.context import Services
-from sekisho.control.services.fields import TEAM_EXTRAS, budget_columns, extras, plain_columns
-from sekisho.control.services.ownership import author, require_managed_team, teams_of
-from sekisho.control.services.people import MemberRequest, find_members
-from sekisho.control.services.views import View, listed_key_view, membership_view, team_view, user_view
+from sekisho.control.services.fields import budget_columns, extras, list_columns, member_limits, plain_columns
+from sekisho.control.services.members import to_members
+from sekisho.control.services.ownership import (
+    changed_by,
+    made_by,
+    managed_teams,
+    organizes,
+    owns_key,
+    require_managed_team,
+    require_organized_team,
+    require_organizer,
+    visible_teams,
+)
+from sekisho.control.services.people import MemberRequest, find_users
+from sekisho.control.services.references import check_references
+from sekisho.control.services.unenforced import TEAM_EXTRAS
+from sekisho.control.services.views import View, listed_key_view, membership_view, team_view
 from sekisho.core.caller import Caller
 from sekisho.core.errors import AccessDenied, NotFound
 from sekisho.identity.rights import is_administrator, sees_everything
@@ -16,6 +29,7 @@ from sekisho.store.records import KeyRecord, TeamMember, TeamRecord
 
 _OF_MANAGERS: Final = frozenset({"team_alias", "metadata"})
 """What a team's own administrators may change; its limits are set from above."""
+_PLAIN: Final = ("team_alias", "metadata", "blocked", "organization_id")
 
 
 async def create_team(
@@ -24,24 +38,25 @@ async def create_team(
     """Make a team; members that are no users yet become users, and the caller becomes an administrator.
 
     Raises:
+        AccessDenied: the caller is administrator neither of everything nor of the organisation it shall be in.
         Conflict: the team exists already.
-        InvalidRequest: a member is not named.
+        InvalidRequest: a member is not named, or something it refers to does not exist.
     """
-    now, who = services.clock.now(), author(caller)
+    await require_organizer(services, caller, fields.get("organization_id"))
+    await check_references(services, {name: value for name, value in fields.items() if name != "team_id"})
     record = TeamRecord(
         team_id=fields.get("team_id") or str(uuid4()),
         extra=extras(fields, TEAM_EXTRAS),
-        created_at=now,
-        created_by=who,
-        updated_at=now,
-        updated_by=who,
-        **budget_columns(fields, now),
-        **plain_columns(fields, "team_alias", "metadata", "blocked"),
+        member_limits=member_limits(fields, services.clock.now()),
+        **made_by(services, caller),
+        **_columns(services, fields),
     )
     if caller.user_id is not None and caller.user_id not in {member.user_id for member in wanted}:
         wanted = [*wanted, MemberRequest(role="admin", user_id=caller.user_id)]
-    members, users = await find_members(services, caller, record.team_id, wanted, {})
-    await services.store.teams.insert(record, members, users)
+    found = await find_users(services, caller, wanted)
+    members = to_members(services, record.team_id, found, {})
+    users = [user for _, user in found]
+    record = await services.store.teams.create(record, members, users)
     services.changed("team", record.team_id)
     return team_view(record, members, {user.user_id: user.user_email for user in users})
 
@@ -54,11 +69,12 @@ async def show_team(services: Services, caller: Caller, team_id: str) -> View:
     """
     await services.store.journal.flush()
     team = await services.store.teams.get(team_id)
-    if team is None or not (sees_everything(caller) or team_id in await _visible_teams(services, caller)):
+    if team is None or not (sees_everything(caller) or team_id in await visible_teams(services, caller)):
         raise NotFound(f"No such team: {team_id!r}.", param="team_id")
-    (view,) = await _describe(services, [team])
+    (view,) = await describe_teams(services, [team])
     keys = await services.store.keys.of_teams([team_id])
-    visible = keys if await _sees_keys(services, caller, team_id) else _own(caller, keys)
+    sees_keys = sees_everything(caller) or team_id in await managed_teams(services, caller)
+    visible = keys if sees_keys else _own(caller, keys)
     members = await services.store.teams.members([team_id])
     return {
         "team_id": team_id,
@@ -68,14 +84,33 @@ async def show_team(services: Services, caller: Caller, team_id: str) -> View:
     }
 
 
-async def list_teams(services: Services, caller: Caller, user_id: str | None) -> list[View]:
-    """The teams that the caller may see, or those of them that `user_id` is a member of."""
-    visible = None if sees_everything(caller) else await _visible_teams(services, caller)
+async def list_teams(
+    services: Services,
+    caller: Caller,
+    user_id: str | None,
+    *,
+    organization_id: str | None = None,
+    team_alias: str | None = None,
+    page: int = 1,
+    size: int | None = None,
+) -> tuple[list[View], int]:
+    """One page (of `size`, or all) of the teams that the caller may see, and how many there are in all.
+
+    Only those that `user_id` is a member of, those of an organisation, or of a name, if these are given.
+    """
+    visible = None if sees_everything(caller) else await visible_teams(services, caller)
     if user_id is not None:
         of_user = [member.team_id for member in await services.store.users.memberships([user_id])]
         visible = of_user if visible is None else [team_id for team_id in of_user if team_id in visible]
     await services.store.journal.flush()
-    return await _describe(services, await services.store.teams.find(visible))
+    teams, total = await services.store.teams.select(
+        team_ids=visible,
+        organization_id=organization_id,
+        team_alias=team_alias,
+        limit=size,
+        offset=(page - 1) * (size or 0),
+    )
+    return await describe_teams(services, teams), total
 
 
 async def update_team(services: Services, caller: Caller, team_id: str, fields: Mapping[str, Any]) -> View:
@@ -85,66 +120,89 @@ async def update_team(services: Services, caller: Caller, team_id: str, fields: 
         NotFound: there is no such team.
         AccessDenied: the caller may not change this of it.
     """
-    await require_managed_team(services, caller, team_id)
-    now = services.clock.now()
-    columns = budget_columns(fields, now) | plain_columns(fields, "team_alias", "metadata", "blocked")
-    forbidden = sorted((columns.keys() | extras(fields, TEAM_EXTRAS).keys()) - _OF_MANAGERS)
-    if forbidden and not is_administrator(caller):
-        raise AccessDenied(f"Only a proxy administrator may change {', '.join(forbidden)} of a team.")
-    team = await services.store.teams.get(team_id)
-    if team is not None:
-        columns["extra"] = team.extra | extras(fields, TEAM_EXTRAS)
-        columns |= {"updated_at": now, "updated_by": author(caller)}
-        await services.store.journal.flush()
-        team = await services.store.teams.update(team_id, columns)
-    if team is None:
-        raise NotFound(f"No such team: {team_id!r}.", param="team_id")
-    services.changed("team", team_id)
-    (view,) = await _describe(services, [team])
-    return {"team_id": team_id, "data": view}
+    team = await require_managed_team(services, caller, team_id)
+    if forbidden := sorted(fields.keys() - _OF_MANAGERS):
+        await _require_above(services, caller, team, forbidden)
+    await check_references(services, fields)
+    columns = _columns(services, fields, team)
+    if any(name.startswith("team_member_") for name in fields):
+        columns["member_limits"] = member_limits(fields, services.clock.now(), team.member_limits)
+    columns |= {"extra": team.extra | extras(fields, TEAM_EXTRAS), **changed_by(services, caller)}
+    await services.store.journal.flush()
+    return {"team_id": team_id, "data": await _change(services, team_id, columns)}
 
 
-async def add_members(
-    services: Services, caller: Caller, team_id: str, wanted: Sequence[MemberRequest], fields: Mapping[str, Any]
-) -> View:
-    """Add members to a team, or set the role and limits of those that are members already."""
-    await require_managed_team(services, caller, team_id)
-    team = await services.store.teams.get(team_id)
-    if team is None:
-        raise NotFound(f"No such team: {team_id!r}.", param="team_id")
-    limits = budget_columns(fields, services.clock.now())
-    members, users = await find_members(services, caller, team_id, wanted, limits)
-    await services.store.teams.put_members(members, users)
-    services.changed("team", team_id)
-    (view,) = await _describe(services, [team])
-    teams = {user.user_id: await services.store.users.memberships([user.user_id]) for user in users}
-    return {
-        **view,
-        "updated_users": [user_view(user, [member.team_id for member in teams[user.user_id]]) for user in users],
-        "updated_team_memberships": [membership_view(member) for member in members],
-    }
+async def block_team(services: Services, caller: Caller, team_id: str, *, blocked: bool) -> View:
+    """Block or unblock a team, and show it."""
+    await require_organized_team(services, caller, team_id)
+    return await _change(services, team_id, {"blocked": blocked, **changed_by(services, caller)})
 
 
-async def _visible_teams(services: Services, caller: Caller) -> list[str]:
-    own = [caller.team_id] if caller.team_id is not None else []
-    return [*own, *await teams_of(services, caller, as_admin=False)]
+async def add_models(services: Services, caller: Caller, team_id: str, models: Sequence[str]) -> View:
+    """Allow a team further models. To a team without a list, which may use all, it gives one."""
+    team = await require_organized_team(services, caller, team_id)
+    columns = {"models": tuple(dict.fromkeys([*team.models, *models]))}
+    return await _change(services, team_id, {**columns, **changed_by(services, caller)})
 
 
-async def _sees_keys(services: Services, caller: Caller, team_id: str) -> bool:
-    return sees_everything(caller) or team_id in await teams_of(services, caller, as_admin=True)
+async def remove_models(services: Services, caller: Caller, team_id: str, models: Sequence[str]) -> View:
+    """Take models off a team's list. One that would be empty then forbids every model, and does not allow all."""
+    team = await require_organized_team(services, caller, team_id)
+    left = tuple(name for name in team.models if name not in models)
+    columns = {"models": left or (("no-default-models",) if team.models else ())}
+    return await _change(services, team_id, {**columns, **changed_by(services, caller)})
 
 
-def _own(caller: Caller, keys: Sequence[KeyRecord]) -> list[KeyRecord]:
-    user_id = caller.user_id
-    return [key for key in keys if key.key_hash == caller.key_hash or (user_id is not None and key.user_id == user_id)]
+async def delete_teams(services: Services, caller: Caller, team_ids: Sequence[str]) -> View:
+    """Delete teams with their keys, projects and memberships, all or none; usage rows stay.
+
+    Raises:
+        NotFound: one of them does not exist.
+        AccessDenied: the caller may not delete one of them.
+    """
+    for team_id in team_ids:
+        await require_organized_team(services, caller, team_id)
+    await services.store.journal.flush()
+    deleted = await services.store.teams.delete(team_ids)
+    for team_id in team_ids:
+        services.changed("team", team_id)
+    return {"deleted_teams": list(team_ids), "count": deleted}
 
 
-async def _describe(services: Services, teams: Sequence[TeamRecord]) -> list[View]:
+async def describe_teams(services: Services, teams: Sequence[TeamRecord]) -> list[View]:
     """These teams with their members and the members' e-mail addresses."""
     members: dict[str, list[TeamMember]] = {team.team_id: [] for team in teams}
     for member in await services.store.teams.members(list(members)):
         members[member.team_id].append(member)
     user_ids = sorted({member.user_id for of_team in members.values() for member in of_team})
-    users, _ = await services.store.users.find(user_ids=user_ids, limit=len(user_ids))
-    emails = {user.user_id: user.user_email for user in users}
+    emails = {user.user_id: user.user_email for user in await services.store.users.get_many(user_ids)}
     return [team_view(team, members[team.team_id], emails) for team in teams]
+
+
+async def _change(services: Services, team_id: str, columns: Mapping[str, Any]) -> View:
+    team = await services.store.teams.update(team_id, columns)
+    if team is None:
+        raise NotFound(f"No such team: {team_id!r}.", param="team_id")
+    services.changed("team", team_id)
+    (view,) = await describe_teams(services, [team])
+    return view
+
+
+async def _require_above(services: Services, caller: Caller, team: TeamRecord, names: Sequence[str]) -> None:
+    """Refuse a change to a team that only those above it may make; to another organisation only the topmost may."""
+    if is_administrator(caller):
+        return
+    if "organization_id" in names or not await organizes(services, caller, team.organization_id):
+        raise AccessDenied(f"Only a proxy administrator may change {', '.join(names)} of a team.")
+
+
+def _own(caller: Caller, keys: Sequence[KeyRecord]) -> list[KeyRecord]:
+    return [key for key in keys if key.key_hash == caller.key_hash or owns_key(caller, key)]
+
+
+def _columns(services: Services, fields: Mapping[str, Any], record: TeamRecord | None = None) -> dict[str, Any]:
+    return {
+        **budget_columns(fields, services.clock.now(), record),
+        **plain_columns(fields, *_PLAIN),
+        **list_columns(fields, "access_group_ids"),
+    }

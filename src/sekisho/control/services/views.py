@@ -1,11 +1,21 @@
 """Records as LiteLLM's API shows them: money in dollars, times in ISO 8601."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from sekisho.core.caller import BudgetWindow
 from sekisho.core.money import dollars_from_nano
-from sekisho.store.records import Budgeted, KeyRecord, TeamMember, TeamRecord, UserRecord
+from sekisho.store.records import (
+    Administered,
+    Budgeted,
+    BudgetRecord,
+    KeyRecord,
+    Limits,
+    TeamMember,
+    TeamRecord,
+    UserRecord,
+)
 
 View = dict[str, Any]
 
@@ -22,26 +32,23 @@ def key_view(record: KeyRecord) -> View:
     return {
         "key_name": record.key_name,
         "key_alias": record.key_alias,
-        "organization_id": None,
-        "budget_id": None,
-        "tpd_limit": None,
         "aliases": {},
         "config": {},
         "permissions": {},
-        "model_max_budget": {},
         **record.extra,
         "user_id": record.user_id,
         "team_id": record.team_id,
+        "project_id": record.project_id,
+        "organization_id": record.organization_id,
+        "access_group_ids": list(record.access_group_ids),
         "blocked": record.blocked,
         "expires": iso(record.expires),
         "allowed_routes": list(record.allowed_routes),
         "key_type": record.key_type,
         "tags": list(record.tags),
         "last_active": iso(record.last_active),
-        "model_spend": {},
-        "litellm_budget_table": None,
-        **_budget_view(record),
-        **_administration_view(record),
+        **budgeted_view(record),
+        **administration_view(record),
     }
 
 
@@ -52,36 +59,40 @@ def listed_key_view(record: KeyRecord) -> View:
 
 def team_view(record: TeamRecord, members: Sequence[TeamMember], emails: dict[str, str | None]) -> View:
     """A team with its members; `emails` are theirs by user id."""
+    limits = record.member_limits or Limits()
     return {
         "team_id": record.team_id,
         "team_alias": record.team_alias,
-        "organization_id": None,
-        "tpd_limit": None,
-        "model_max_budget": {},
         **record.extra,
+        "organization_id": record.organization_id,
+        "access_group_ids": list(record.access_group_ids),
         "admins": [],
         "members": [],
         "members_with_roles": [
             {"role": member.role, "user_id": member.user_id, "user_email": emails.get(member.user_id)}
             for member in members
         ],
+        "team_member_budget": dollars(limits.max_budget),
+        "team_member_budget_duration": limits.budget_duration,
+        "team_member_rpm_limit": limits.rpm_limit,
+        "team_member_tpm_limit": limits.tpm_limit,
         "blocked": record.blocked,
-        "model_spend": {},
         "litellm_model_table": None,
-        **_budget_view(record),
-        **_administration_view(record),
+        **budgeted_view(record),
+        **administration_view(record),
     }
 
 
 def membership_view(member: TeamMember) -> View:
     """One user's membership of one team."""
-    budget = _budget_view(member)
     return {
         "user_id": member.user_id,
         "team_id": member.team_id,
-        "spend": budget.pop("spend"),
-        "total_spend": budget.pop("total_spend"),
-        "litellm_budget_table": {**budget, "allowed_models": budget.pop("models")},
+        "role": member.role,
+        "budget_id": member.budget_id,
+        "spend": dollars_from_nano(member.spend),
+        "total_spend": dollars_from_nano(member.total_spend),
+        "litellm_budget_table": {**own_budget_view(member), "allowed_models": list(member.models)},
     }
 
 
@@ -95,27 +106,87 @@ def user_view(record: UserRecord, teams: Sequence[str]) -> View:
         "user_role": record.user_role,
         "teams": list(teams),
         "blocked": record.blocked,
-        **_budget_view(record),
-        **_administration_view(record),
+        **budgeted_view(record),
+        **administration_view(record),
     }
 
 
-def _budget_view(record: Budgeted) -> View:
+def budget_view(record: BudgetRecord) -> View:
+    """A budget that others refer to."""
+    return {
+        "budget_id": record.budget_id,
+        **limits_view(record),
+        "created_at": iso(record.created_at),
+        "created_by": record.created_by,
+        "updated_at": iso(record.updated_at),
+        "updated_by": record.updated_by,
+    }
+
+
+def budgeted_view(record: Budgeted) -> View:
+    """The limits of a level with what it has spent, and with the budget that it refers to."""
     return {
         "models": list(record.models),
         "spend": dollars_from_nano(record.spend),
         "total_spend": dollars_from_nano(record.total_spend),
-        "max_budget": _dollars(record.max_budget),
-        "soft_budget": _dollars(record.soft_budget),
-        "budget_duration": record.budget_duration,
-        "budget_reset_at": iso(record.budget_reset_at),
-        "rpm_limit": record.rpm_limit,
-        "tpm_limit": record.tpm_limit,
-        "max_parallel_requests": record.max_parallel_requests,
+        "model_spend": {model: dollars_from_nano(spent) for model, spent in record.model_spend.items()},
+        **limits_view(record, record.window_spend if record.budget_limits else ()),
+        "temp_budget_increase": dollars(record.temp_budget_increase),
+        "temp_budget_expiry": iso(record.temp_budget_expiry),
+        "budget_id": record.budget_id,
+        "litellm_budget_table": None if record.budget is None else budget_view(record.budget),
     }
 
 
-def _administration_view(record: KeyRecord | TeamRecord | UserRecord) -> View:
+def own_budget_view(record: Budgeted) -> View:
+    """What stands in `litellm_budget_table` where LiteLLM always has one: the budget referred to, or the own limits."""
+    if record.budget is not None and record.max_budget is None:
+        return budget_view(record.budget)
+    return {"budget_id": record.budget_id, **limits_view(record)}
+
+
+def limits_view(record: Limits, spent: Sequence[int] = ()) -> View:
+    """Limits; `spent` is what the windows of `budget_limits` have spent, if it is known."""
+    windows = [window_view(window) for window in record.budget_limits]
+    for view, amount in zip(windows, spent, strict=False):
+        view["spend"] = dollars_from_nano(amount)
+    models = record.model_limits
+    return {
+        "max_budget": dollars(record.max_budget),
+        "soft_budget": dollars(record.soft_budget),
+        "budget_duration": record.budget_duration,
+        "budget_reset_at": iso(record.budget_reset_at),
+        "budget_rollover": record.budget_rollover,
+        "budget_limits": windows,
+        "rpm_limit": record.rpm_limit,
+        "tpm_limit": record.tpm_limit,
+        "tpd_limit": record.tpd_limit,
+        "max_parallel_requests": record.max_parallel_requests,
+        "model_max_budget": {
+            model: {
+                "budget_limit": dollars(limits.budgets[0].limit),
+                "time_period": limits.budgets[0].duration,
+                "reset_at": iso(limits.budgets[0].resets_at),
+            }
+            for model, limits in models.items()
+            if limits.budgets
+        },
+        "model_rpm_limit": _per_model({model: limits.rpm_limit for model, limits in models.items()}),
+        "model_tpm_limit": _per_model({model: limits.tpm_limit for model, limits in models.items()}),
+    }
+
+
+def window_view(window: BudgetWindow) -> View:
+    """One of several budgets that hold at once."""
+    return {
+        "budget_duration": window.duration,
+        "max_budget": dollars(window.limit),
+        "reset_at": iso(window.resets_at),
+    }
+
+
+def administration_view(record: Administered) -> View:
+    """Who made and changed it, and what was noted with it."""
     return {
         "metadata": record.metadata,
         "created_at": iso(record.created_at),
@@ -125,5 +196,10 @@ def _administration_view(record: KeyRecord | TeamRecord | UserRecord) -> View:
     }
 
 
-def _dollars(nano: int | None) -> float | None:
+def dollars(nano: int | None) -> float | None:
+    """An amount that may be unlimited."""
     return None if nano is None else dollars_from_nano(nano)
+
+
+def _per_model(limits: Mapping[str, int | None]) -> dict[str, int] | None:
+    return {model: limit for model, limit in limits.items() if limit is not None} or None

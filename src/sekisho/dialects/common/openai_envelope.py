@@ -1,6 +1,6 @@
 """What the bodies of OpenAI's formats have in common around the question: read for us, edited for upstreams."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -68,6 +68,11 @@ def decode_envelope(body: bytes, kind: type[_Envelope], loose: str) -> _Envelope
     return msgspec.convert(fields, kind)
 
 
+def read_answers(value: object) -> int:
+    """How many of something are asked for, at least one. What is wrong with a value is for the upstream to say."""
+    return value if isinstance(value, int) and value > 1 else 1
+
+
 def read_include_usage(envelope: EnvelopeFields) -> bool:
     """Whether a stream is to end with a usage chunk."""
     options = read_optional(envelope.stream_options, "stream_options", read_object) or {}
@@ -111,6 +116,22 @@ def edit_members(call: ClientCall, options: WriteOptions) -> dict[str, Raw | obj
     if call.stream and not call.include_usage:
         members["stream_options"] = _ask_for_usage(members.get("stream_options"))
     return members
+
+
+def limit_output(members: dict[str, Raw | object], names: Sequence[str], preferred: str, ceiling: int) -> None:
+    """Let no answer be longer than `ceiling` tokens: limits under any of `names` are lowered.
+
+    The limit is said under the name `preferred` in any case, for a server may not know the others.
+    """
+    told = [limit for name in names if (limit := _read_limit(members.get(name))) is not None]
+    for name in names:
+        if name == preferred or _read_limit(members.get(name)) is not None:
+            members[name] = min(ceiling, *told) if told else ceiling
+
+
+def _read_limit(value: Raw | object) -> int | None:
+    limit = msgspec.json.decode(value) if isinstance(value, Raw) else value
+    return limit if isinstance(limit, int) and limit > 0 else None
 
 
 def _is_true(value: Raw | object) -> bool:

@@ -39,27 +39,59 @@ class ReasoningPlan(Struct, frozen=True, kw_only=True):
 
 
 class ReasoningAsk(Struct, frozen=True):
-    """What a plan is made from. `limit` is the client's own output limit, `turns` are as `arrange_turns` left them."""
+    """What a plan is made from.
+
+    limit: the client's own output limit. turns: as `arrange_turns` left them. ceiling: the gateway's output limit.
+    """
 
     wish: Reasoning
     limit: int | None
     facts: ModelFacts
     turns: list[Message]
+    ceiling: int | None = None
 
     @property
     def max_tokens(self) -> int | None:
         """The output limit where reasoning does not change it."""
-        return self.limit or self.facts.max_output_tokens
+        return lower_limit(self.limit or self.facts.max_output_tokens, self.ceiling)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the gateway allows less than the client and the model."""
+        return self.max_tokens != (self.limit or self.facts.max_output_tokens)
+
+
+def lower_limit(limit: int | None, ceiling: int | None) -> int | None:
+    """An output limit under the gateway's ceiling; None where there is neither."""
+    if limit is None or ceiling is None:
+        return ceiling if limit is None else limit
+    return min(limit, ceiling)
+
+
+def cut_thinking(thinking: Json, limit: int) -> Json | None:
+    """Claude's own `thinking` under an output limit of the gateway's, which leaves half of it for the answer.
+
+    None when the least budget does not fit.
+    """
+    budget = thinking.get("budget_tokens")
+    if not isinstance(budget, int) or budget <= limit // 2:
+        return thinking
+    return None if limit < 2 * _MIN_BUDGET else {**thinking, "budget_tokens": limit // 2}
 
 
 def plan_reasoning(
-    wish: Reasoning | None, limit: int | None, facts: ModelFacts, turns: list[Message], notes: Omissions
+    wish: Reasoning | None,
+    limit: int | None,
+    facts: ModelFacts,
+    turns: list[Message],
+    notes: Omissions,
+    ceiling: int | None = None,
 ) -> ReasoningPlan:
     """Decide how the request asks for reasoning, and its output limit.
 
     Sources: Anthropic's pages on extended and on adaptive thinking, the user guides of Bedrock and Nova 2.
     """
-    ask = ReasoningAsk(wish or Reasoning(), limit, facts, turns)
+    ask = ReasoningAsk(wish or Reasoning(), limit, facts, turns, ceiling)
     if _is_off(ask.wish):
         return _plan_none(ask)
     if ask.wish.mode == "default":
@@ -107,11 +139,13 @@ def _plan_budget(ask: ReasoningAsk, notes: Omissions) -> ReasoningPlan:
     """Claude's thinking with a budget, which must be at least 1024 and leave room under the output limit."""
     budget = max(ask.wish.budget_tokens or _BUDGETS[_effort_of(ask.wish)], _MIN_BUDGET)
     limit = ask.max_tokens or budget + _ANSWER_TOKENS
-    if limit <= _MIN_BUDGET or _lacks_signature(ask.turns):
+    least = 2 * _MIN_BUDGET if ask.is_cut else _MIN_BUDGET + 1
+    if limit < least or _lacks_signature(ask.turns):
         notes.drop("thinking")
         return ReasoningPlan(max_tokens=limit if ask.max_tokens else None)
-    # A budget that the client named may take all but the last token; one that we chose leaves half for the answer.
-    room = limit - 1 if ask.wish.budget_tokens else max(limit // 2, _MIN_BUDGET)
+    # A budget that the client named for its own limit may take all but the last token; where we chose the budget or
+    # the limit, half is left for the answer.
+    room = limit - 1 if ask.wish.budget_tokens and not ask.is_cut else max(limit // 2, _MIN_BUDGET)
     fields: Json = {"thinking": {"type": "enabled", "budget_tokens": min(budget, room)}}
     return ReasoningPlan(max_tokens=limit, fields=fields, claude=True)
 
@@ -134,9 +168,9 @@ def _plan_effort_field(ask: ReasoningAsk, notes: Omissions) -> ReasoningPlan:
 
 
 def _plan_nova(ask: ReasoningAsk, notes: Omissions) -> ReasoningPlan:
-    """Nova 2 takes no output limit with its highest effort: a limit that the client set goes before that effort."""
+    """Nova 2 takes no output limit with its highest effort: one that the client or we set goes before that effort."""
     effort = _cap_at_high(_effort_of(ask.wish))
-    if effort == "high" and ask.limit is not None:
+    if effort == "high" and (ask.limit is not None or ask.ceiling is not None):
         effort = "medium"
         notes.drop("reasoning_effort")
     fields: Json = {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": effort}}

@@ -8,6 +8,7 @@ from sekisho.dialects.common.fields import read_flag, read_text
 from sekisho.dialects.common.openai_envelope import (
     EnvelopeFields,
     Turn,
+    read_answers,
     read_envelope,
     read_include_usage,
     read_opening,
@@ -22,6 +23,7 @@ class _Envelope(EnvelopeFields):
     messages: list[Turn] | None = None
     max_tokens: object = None
     max_completion_tokens: object = None
+    n: object = None
 
 
 def read_call(inbound: Inbound) -> ClientCall:
@@ -38,6 +40,7 @@ def read_call(inbound: Inbound) -> ClientCall:
         read=partial(read_chat, body),
         opening=read_opening(envelope.messages or []),
         max_output_tokens=read_output_limit(envelope.max_tokens, envelope.max_completion_tokens),
+        answers=read_answers(envelope.n),
         stream=read_optional(envelope.stream, "stream", read_flag) or False,
         include_usage=read_include_usage(envelope),
         end_user=read_optional(envelope.user, "user", read_text) or None,

@@ -12,8 +12,9 @@ from sekisho.core.wire import WireRequest, WriteOptions
 from sekisho.dialects.common.members import write_members
 from sekisho.dialects.common.names import ToolNames, is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
-from sekisho.dialects.common.openai_envelope import edit_members
+from sekisho.dialects.common.openai_envelope import edit_members, limit_output
 from sekisho.dialects.common.openai_options import write_tier
+from sekisho.dialects.common.reasoning import lower_limit
 from sekisho.dialects.common.tools import offer_tools
 from sekisho.dialects.openai_chat import vendor
 from sekisho.dialects.openai_chat.upstream_messages import Json, write_messages
@@ -26,6 +27,8 @@ from sekisho.dialects.openai_chat.upstream_options import (
     write_tools,
 )
 
+_NEW_LIMIT: Final = "max_completion_tokens"
+_OLD_LIMIT: Final = "max_tokens"
 # Fields of other vendors that clients send to any model, and parts of messages that OpenAI refuses.
 _FOREIGN_FIELDS: Final = frozenset({"output_config", "reasoning", "thinking", "top_k"})
 _FOREIGN_MEMBERS: Final = {
@@ -62,9 +65,10 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
     if tools:
         body["tools"] = write_tools(tools, names, notes)
         body |= write_tool_use(chat, names, facts, options.model, notes)
-    if chat.max_output_tokens is not None:
-        limit_field = "max_completion_tokens" if vendor.takes_new_limit(options.model, facts) else "max_tokens"
-        body[limit_field] = min(chat.max_output_tokens, facts.max_output_tokens or chat.max_output_tokens)
+    limit = lower_limit(chat.max_output_tokens, options.ceiling)
+    if limit is not None:
+        limit_field = _NEW_LIMIT if vendor.takes_new_limit(options.model, facts) else _OLD_LIMIT
+        body[limit_field] = min(limit, facts.max_output_tokens or limit)
     body |= write_sampling(chat, facts, notes, own=own)
     body |= write_reasoning(chat.reasoning, options.model, facts, notes)
     body |= write_response_format(chat.response_format)
@@ -88,6 +92,9 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
         return None
     if vendor.is_openai(options.model, facts):
         dropped = _suit_openai(members, facts, options)
+    if options.ceiling is not None:
+        name = _NEW_LIMIT if vendor.takes_new_limit(options.model, facts) else _OLD_LIMIT
+        limit_output(members, (_NEW_LIMIT, _OLD_LIMIT), name, options.ceiling // call.answers)
     return WireRequest(body=write_members(members), native=True, dropped=dropped)
 
 
@@ -102,10 +109,10 @@ def _takes_tool_names(tools: Raw | object) -> bool:
 def _suit_openai(members: dict[str, Raw | object], facts: ModelFacts, options: WriteOptions) -> tuple[str, ...]:
     """Edits what OpenAI would refuse. Returns the names of fields left out."""
     dropped: list[str] = []
-    limit = members.get("max_tokens")
+    limit = members.get(_OLD_LIMIT)
     if limit is not None and vendor.takes_new_limit(options.model, facts):
-        members.setdefault("max_completion_tokens", limit)
-        del members["max_tokens"]
+        members.setdefault(_NEW_LIMIT, limit)
+        del members[_OLD_LIMIT]
     if options.drop_params:
         dropped += [name for name in members if name in _FOREIGN_FIELDS]
     for name in dropped:

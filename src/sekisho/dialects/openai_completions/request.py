@@ -3,6 +3,9 @@
 from functools import partial
 from typing import Final
 
+import msgspec
+from msgspec import Raw
+
 from sekisho.core.chat import ChatRequest, ClientCall
 from sekisho.core.errors import InvalidRequest, Unsupported
 from sekisho.core.wire import Inbound
@@ -13,7 +16,7 @@ from sekisho.dialects.common.fields import (
     refuse_deep_nesting,
     wrong_type,
 )
-from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_envelope, read_include_usage
+from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_answers, read_envelope, read_include_usage
 from sekisho.dialects.common.openai_fields import (
     EXTRAS,
     Extras,
@@ -43,6 +46,9 @@ _EXTRAS: Final[Extras] = {
 
 class _Envelope(EnvelopeFields):
     max_tokens: object = None
+    prompt: Raw = Raw(b"null")
+    n: object = None
+    best_of: object = None
 
 
 class _Echo(EnvelopeFields):
@@ -60,6 +66,7 @@ def read_call(inbound: Inbound) -> ClientCall:
         path=inbound.endpoint.path,
         read=partial(read_chat, body),
         max_output_tokens=_read_limit(envelope.max_tokens),
+        answers=_count_answers(envelope),
         stream=read_optional(envelope.stream, "stream", read_flag) or False,
         include_usage=read_include_usage(envelope),
         end_user=read_optional(envelope.user, "user", read_text) or None,
@@ -92,6 +99,15 @@ def read_chat(body: bytes) -> ChatRequest:
         stop=read_optional(fields.get("stop"), "stop", read_stop) or [],
         extras=_read_extras(fields),
     )
+
+
+def _count_answers(envelope: _Envelope) -> int:
+    """How many texts the upstream will write: for each prompt, all from which the best are chosen."""
+    prompts = 1
+    if bytes(envelope.prompt).startswith(b"["):
+        items = msgspec.json.decode(envelope.prompt, type=list[Raw])
+        prompts = len(items) if items and bytes(items[0])[:1] in (b'"', b"[") else 1  # else one prompt in tokens
+    return prompts * max(read_answers(envelope.n), read_answers(envelope.best_of))
 
 
 def read_echo(body: bytes) -> str:

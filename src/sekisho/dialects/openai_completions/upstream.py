@@ -14,10 +14,11 @@ from sekisho.core.usage import Usage
 from sekisho.core.wire import Piece, StreamReader, WireAnswer, WireFault, WireRequest, WriteOptions
 from sekisho.dialects.common.members import write_members
 from sekisho.dialects.common.openai import DONE, ErrorObject, EventReader, TokenUsage, read_fault, read_usage
-from sekisho.dialects.common.openai_envelope import edit_members
+from sekisho.dialects.common.openai_envelope import edit_members, limit_output
 from sekisho.dialects.common.pieces import read_pieces
 from sekisho.dialects.openai_completions.request import FAMILY
 
+_LIMIT = "max_tokens"
 _REASONS: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 
 
@@ -49,7 +50,10 @@ class OpenAICompletionsUpstream:
 
     def pass_request(self, call: ClientCall, facts: ModelFacts, options: WriteOptions) -> WireRequest:
         """The client's own body."""
-        return WireRequest(body=write_members(edit_members(call, options)), native=True)
+        members = edit_members(call, options)
+        if options.ceiling is not None:
+            limit_output(members, (_LIMIT,), _LIMIT, options.ceiling // call.answers)
+        return WireRequest(body=write_members(members), native=True)
 
     def read_answer(self, answer: WireAnswer, request: WireRequest) -> ChatAnswer:
         """A `text_completion` object: the first choice of it. Raises WireFault."""

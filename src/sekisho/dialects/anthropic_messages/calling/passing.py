@@ -1,8 +1,9 @@
 """A client's own body for an upstream of the same format: every byte is kept but what the upstream or model demands.
 
 What is changed, and why: the gateway's own fields end here; the model is named as the upstream knows it; `max_tokens`
-and `thinking` are brought into the model's limits, and sampling that it refuses is taken out, because the client chose
-them for the model that it thinks it talks to. All else, also what is not known here, goes on as it came.
+and `thinking` are brought into the limits of the model and of the call's budget, and sampling that the model refuses is
+taken out, because the client chose them for the model that it thinks it talks to. All else, also what is not known
+here, goes on as it came.
 """
 
 import re
@@ -28,7 +29,7 @@ from sekisho.dialects.anthropic_messages.serving.options import read_reasoning
 from sekisho.dialects.common.members import read_members
 from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
-from sekisho.dialects.common.reasoning import ReasoningPlan, plan_reasoning
+from sekisho.dialects.common.reasoning import ReasoningPlan, cut_thinking, plan_reasoning
 from sekisho.dialects.common.sealed import has_sealed_signature
 from sekisho.dialects.common.wishes import is_gateway_field
 
@@ -39,6 +40,7 @@ _GATEWAY_METADATA: Final = frozenset({"tags", "session_id", "trace_id"})
 _MIN_BUDGET: Final = 1024
 # Flags that allow system messages between the turns; they differ by the kind of message.
 _SYSTEM_TURNS_BETA: Final = "mid-conversation-"
+_CLEARS_THINKING: Final = b"clear_thinking"
 EFFORT_BETA: Final = "effort-2025-11-24"
 
 
@@ -101,7 +103,12 @@ def start_passage(call: ClientCall, facts: ModelFacts, options: WriteOptions) ->
         return None
     _remove_gateway_fields(passage)
     _limit_sampling(passage, facts)
-    _fit_thinking(passage, call, facts)
+    limit = _limit_output(passage, call, facts)
+    if options.ceiling is not None and (limit is None or options.ceiling < limit):
+        limit = options.ceiling
+        _cut_output(passage, limit)
+    if facts.family == "claude":
+        _fit_thinking(passage, call, facts, limit)
     return passage
 
 
@@ -169,14 +176,34 @@ def _limit_sampling(passage: Passage, facts: ModelFacts) -> None:
         passage.remove("top_p")
 
 
-def _fit_thinking(passage: Passage, call: ClientCall, facts: ModelFacts) -> None:
-    """Bring the output limit, the thinking and the effort into what the model takes."""
+def _limit_output(passage: Passage, call: ClientCall, facts: ModelFacts) -> int | None:
+    """The client's output limit, brought down to the model's."""
     limit, most = call.max_output_tokens, facts.max_output_tokens
     if limit is not None and most is not None and limit > most:
         limit = most
         passage.change("max_tokens", limit)
-    if facts.family != "claude":
+    return limit
+
+
+def _cut_output(passage: Passage, ceiling: int) -> None:
+    """Set the gateway's own output limit, and what it leaves of the thinking."""
+    passage.change("max_tokens", ceiling)
+    try:
+        thinking = _decode(passage.members.get("thinking", b"null"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return  # the upstream will say what is wrong with it
+    if not isinstance(thinking, dict) or (cut := cut_thinking(thinking, ceiling)) == thinking:
         return
+    if cut is not None:
+        passage.change("thinking", cut)
+        return
+    passage.remove("thinking")
+    if _CLEARS_THINKING in bytes(passage.members.get("context_management", b"")):
+        passage.remove("context_management")  # it is refused where nothing is thought
+
+
+def _fit_thinking(passage: Passage, call: ClientCall, facts: ModelFacts, limit: int | None) -> None:
+    """Bring the thinking and the effort into what the model takes."""
     members = passage.members
     try:
         thinking, output = (_decode(members.get(name, b"null")) for name in ("thinking", "output_config"))

@@ -1,16 +1,16 @@
 """Requests of Converse's own clients, passed on with no more edits than Converse demands."""
 
 import re
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from sekisho.core.chat import ClientCall
-from sekisho.core.errors import InvalidRequest
 from sekisho.core.model import ModelFacts
 from sekisho.core.wire import WireRequest, WriteOptions
+from sekisho.dialects.bedrock_converse.calling.ceiling import limit_output, read_member
 from sekisho.dialects.bedrock_converse.forms import allow_betas
 from sekisho.dialects.common.bedrock_metadata import MAX_PAIRS, write_metadata
 from sekisho.dialects.common.members import read_members, write_members
@@ -61,7 +61,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> WireRequest | None:
-    """Pass on the body of a Converse client. What is edited: the gateway's own fields, betas, and the metadata.
+    """Pass on the body of a Converse client.
+
+    What is edited: the gateway's own fields, betas, the metadata, and what a ceiling on the output demands.
 
     None when it has to be translated: there are cache points and the model is known not to take any, or tool names or
     results without content, which Converse refuses, or reasoning of another vendor's.
@@ -83,6 +85,8 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
     _remove_gateway_fields(members)
     _filter_betas(members, facts, notes)
     _add_metadata(members, options.metadata, notes)
+    if options.ceiling is not None:
+        limit_output(members, options.ceiling, notes)
     return WireRequest(body=write_members(members), dropped=notes.fields, native=True)
 
 
@@ -123,10 +127,10 @@ def _filter_betas(members: MutableMapping[str, Raw], facts: ModelFacts, notes: O
     """Take out the betas that the upstream would refuse the whole request for."""
     if _ADDITIONAL not in members:
         return
-    additional = _read(members, _ADDITIONAL, _decode_additional)
+    additional = read_member(members, _ADDITIONAL, _decode_additional)
     if not additional or _BETAS not in additional:
         return
-    wanted = _read(additional, _BETAS, _decode_betas) or []
+    wanted = read_member(additional, _BETAS, _decode_betas) or []
     allowed = allow_betas(wanted, facts)
     if allowed == wanted:
         return
@@ -146,19 +150,9 @@ def _add_metadata(members: MutableMapping[str, Raw], ours: Mapping[str, str], no
     added = write_metadata(ours)
     if not added:
         return
-    theirs = _read(members, _METADATA, _decode_pairs)
+    theirs = read_member(members, _METADATA, _decode_pairs)
     kept = [(name, value) for name, value in (theirs or {}).items() if name not in added]
     room = MAX_PAIRS - len(added)
     if len(kept) > room:
         notes.drop(_METADATA)
     members[_METADATA] = Raw(_encode(dict(kept[:room]) | added))
-
-
-def _read(members: Mapping[str, Raw], name: str, decode: Callable[[bytes], _T]) -> _T | None:
-    """A member's value; None when it is not there."""
-    if name not in members:
-        return None
-    try:
-        return decode(bytes(members[name]))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"`{name}` is not what Converse takes: {error}.", param=name) from error

@@ -39,7 +39,8 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
     tools = offered_tools(chat, facts, notes)
     names = ToolNames(tool.name for tool in tools)
     arranged = arrange_turns(chat, facts, notes, with_tools=bool(tools))
-    plan = plan_reasoning(chat.reasoning, read_output_limit(chat, facts, notes), facts, arranged, notes)
+    limit = read_output_limit(chat, facts, notes)
+    plan = plan_reasoning(chat.reasoning, limit, facts, arranged, notes, options.ceiling)
     answer_format = plan_answer_format(chat.response_format, facts, notes, with_tools=bool(tools), thinking=plan.claude)
     inference, additional = write_inference(chat, facts, plan, notes)
     additional |= plan.fields

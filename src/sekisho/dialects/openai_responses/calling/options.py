@@ -9,12 +9,13 @@ from sekisho.dialects.common.extras import leave_out_extra
 from sekisho.dialects.common.names import ToolNames
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.openai_options import choose_effort, write_schema
-from sekisho.dialects.common.reasoning import name_wish
+from sekisho.dialects.common.reasoning import lower_limit, name_wish
 from sekisho.dialects.common.schemas import complete_schema
 from sekisho.dialects.openai_responses.names import Json
 
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
-_LEAST_TOKENS: Final = 16
+LEAST_TOKENS: Final = 16
+"""OpenAI refuses a lower output limit."""
 _REASONING_MODELS: Final = re.compile(r"(?:^|[/.:])(?:gpt-(?:[5-9]|\d\d)|o\d(?:-|$)|codex-)")
 # fmt: off
 _EXTRAS: Final = frozenset({
@@ -64,8 +65,8 @@ def write_tool_use(chat: ChatRequest, names: ToolNames, facts: ModelFacts, notes
     return fields
 
 
-def write_sampling(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> Json:
-    """How the next token is drawn and where the answer ends.
+def write_sampling(chat: ChatRequest, facts: ModelFacts, notes: Omissions, ceiling: int | None) -> Json:
+    """How the next token is drawn and where the answer ends: after `ceiling` tokens at the latest.
 
     Raises:
         Unsupported: There are stop sequences, which the format has not.
@@ -80,10 +81,10 @@ def write_sampling(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> Js
         notes.drop("top_k")
     if any(chat.stop):
         notes.refuse("stop", "OpenAI's Responses API has no stop sequences.")
-    if chat.max_output_tokens is not None:
-        most = facts.max_output_tokens or chat.max_output_tokens
-        # OpenAI refuses less; the few tokens more do not change what was asked.
-        fields["max_output_tokens"] = max(min(chat.max_output_tokens, most), _LEAST_TOKENS)
+    limit = lower_limit(chat.max_output_tokens, ceiling)
+    if limit is not None:
+        # A few tokens more than were asked for do not change what was asked.
+        fields["max_output_tokens"] = max(min(limit, facts.max_output_tokens or limit), LEAST_TOKENS)
     return fields
 
 

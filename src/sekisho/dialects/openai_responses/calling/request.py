@@ -16,11 +16,13 @@ from sekisho.core.wire import WireRequest, WriteOptions
 from sekisho.dialects.common.members import read_members, write_members
 from sekisho.dialects.common.names import ToolNames, is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
+from sekisho.dialects.common.openai_envelope import limit_output
 from sekisho.dialects.common.openai_options import write_tier
 from sekisho.dialects.common.tools import offer_tools
 from sekisho.dialects.common.wishes import is_gateway_field
 from sekisho.dialects.openai_responses.calling.items import join_system, write_items
 from sekisho.dialects.openai_responses.calling.options import (
+    LEAST_TOKENS,
     reasons,
     write_extras,
     write_reasoning,
@@ -35,6 +37,7 @@ from sekisho.dialects.openai_responses.serving.options import ENCRYPTED, refuse_
 
 # What only we can read: our seals of reasoning and of summaries.
 _OUR_SEAL: Final = re.compile(rb'"encrypted_content"\s*:\s*"sekisho1\.')
+_LIMIT: Final = "max_output_tokens"
 _KEPT_STATE: Final = ("conversation", "prompt", "background", "previous_response_id")
 # fmt: off
 _COUNTED: Final = frozenset({
@@ -71,7 +74,7 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
     if tools:
         body["tools"] = write_tools(tools, names, notes)
         body |= write_tool_use(chat, names, facts, notes)
-    body |= write_sampling(chat, facts, notes)
+    body |= write_sampling(chat, facts, notes, options.ceiling)
     body |= write_reasoning(chat.reasoning, options.model, facts, notes)
     body |= write_text(chat.response_format, chat.extras.get("verbosity"))
     body |= write_tier(chat.service_tier, notes, own=True)
@@ -102,6 +105,8 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
     members |= {"model": options.model, "store": False}
     if counts_on_server and reasons(options.model, facts):
         members["include"] = _include_reasoning(members.get("include"))
+    if options.ceiling is not None:
+        limit_output(members, (_LIMIT,), _LIMIT, max(options.ceiling, LEAST_TOKENS))
     return WireRequest(body=write_members(members), native=True)
 
 

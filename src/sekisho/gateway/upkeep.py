@@ -1,0 +1,76 @@
+"""What a worker does beside its calls: it says that it lives, gives back what lies idle, takes over from the dead."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from sekisho.core.errors import StoreUnavailable
+from sekisho.ledger.ledger import Ledger
+from sekisho.ledger.lessor import Lessor
+from sekisho.ledger.rates import RateLimits
+from sekisho.store.escrow import EscrowRepository
+from sekisho.store.recovery import Recovery
+
+_log = logging.getLogger(__name__)
+
+BEAT_SECONDS: Final = 2.0
+_FORGET_SECONDS: Final = 60.0
+
+
+class Upkeep:
+    """The background tasks of one worker's ledger."""
+
+    def __init__(
+        self,
+        *,
+        escrow: EscrowRepository,
+        recovery: Recovery,
+        ledger: Ledger,
+        lessor: Lessor,
+        rates: RateLimits,
+    ) -> None:
+        self._escrow = escrow
+        self._recovery = recovery
+        self._ledger = ledger
+        self._lessor = lessor
+        self._rates = rates
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Enlist this worker, without which it cannot lease, and begin. Raises StoreUnavailable."""
+        await self._escrow.beat()
+        jobs: list[Coroutine[Any, Any, None]] = [
+            self._beat(),
+            self._forget(),
+            self._recovery.run(),
+            self._lessor.run(self._ledger.accounts),
+            self._rates.run(),
+        ]
+        self._tasks = [asyncio.create_task(job, name=f"upkeep-{number}") for number, job in enumerate(jobs)]
+
+    async def close(self) -> None:
+        """Stop. What is leased goes back when the store is closed."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _beat(self) -> None:
+        """Say that this worker lives, for ever."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            try:
+                known = await self._escrow.beat()
+            except StoreUnavailable as error:
+                _log.warning("this worker cannot say that it lives: %s", error.__cause__)
+                continue
+            if not known:
+                _log.warning("this worker was taken for dead, and what it had leased was given back")
+                self._ledger.lose_leases()
+
+    async def _forget(self) -> None:
+        """Drop what has not been used for long, for ever."""
+        while True:
+            await asyncio.sleep(_FORGET_SECONDS)
+            self._ledger.forget_idle()
+            self._rates.forget_idle()

@@ -1,0 +1,204 @@
+"""Leases on accounts: the SQL behind the ledger's promise that no budget is passed, however many processes spend it.
+
+`spent` is what calls have cost, `leased` what workers have set aside. A lease is taken only while `spent + leased`
+stays within the limit, in a transaction that holds the account's row; booking a cost moves it from `leased` to `spent`,
+so the sum does not change by it. What a dead worker had leased goes back once its calls are booked (`release_worker`).
+Every transaction locks in one order: accounts by their names, then leases.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import sqlalchemy as sa
+
+from sekisho.core.clock import Clock
+from sekisho.core.errors import StoreUnavailable
+from sekisho.core.escrow import Grant, Want
+from sekisho.store.database import Database
+from sekisho.store.spend import in_chunks, store_name
+from sekisho.store.tables import accounts, leases, workers
+
+_ALIVE_SECONDS: Final = 15.0
+"""How long a worker may be silent before others stop leaving room for it."""
+_WANTED_SECONDS: Final = 3.0
+_SHARE: Final = 8
+_SHARE_OF_ONE: Final = 2
+
+
+class EscrowRepository:
+    """One worker's leases. It must `beat` before it leases, and at least every few seconds from then on."""
+
+    def __init__(self, database: Database, clock: Clock, worker: str, host: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._worker = worker
+        self._host = host
+
+    async def lease(self, wants: Sequence[Want]) -> list[Grant]:
+        """Lease what can be had, in one transaction.
+
+        More than what is wished only as a share of what is left: a half when this worker is alone, else an eighth.
+
+        Raises:
+            StoreUnavailable: the database is away, or this worker was taken for dead and has not beaten since.
+        """
+        return await self._database.transact(partial(self._lease, wants))
+
+    async def give_back(self, amounts: Sequence[tuple[str, int]]) -> None:
+        """Take amounts off this worker's leases. Raises StoreUnavailable."""
+        returned: Counter[str] = Counter()
+        for name, amount in amounts:
+            returned[store_name(name)] += amount
+
+        def give_back(connection: sa.Connection) -> None:
+            take_off_leases(connection, self._worker, returned)
+            for some in in_chunks(list(returned)):
+                empty = sa.delete(leases).where(leases.c.worker == self._worker, leases.c.amount == 0)
+                connection.execute(empty.where(leases.c.account.in_(some)))
+
+        await self._database.transact(give_back)
+
+    async def wanted(self, names: Sequence[str]) -> list[str]:
+        """Those of these accounts that another worker lately could not get enough of. Raises StoreUnavailable."""
+        known = {store_name(name): name for name in names}
+        recent = accounts.c.wanted_at >= self._clock.now() - _WANTED_SECONDS
+        found: list[str] = []
+        async with self._database.read() as connection:
+            for some in in_chunks(list(known)):
+                query = sa.select(accounts.c.account).where(accounts.c.account.in_(some), recent)
+                found += (await connection.execute(query)).scalars()
+        return [known[name] for name in found]
+
+    async def beat(self) -> bool:
+        """Say that this worker lives.
+
+        Returns:
+            Whether it was known. False at the first time, and when others took it for dead: its leases are gone then.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        return await self._database.transact(self._beat)
+
+    async def retire(self) -> None:
+        """Give back all leases and take this worker off the list. Raises StoreUnavailable."""
+        await self._database.transact(partial(release_worker, worker=self._worker))
+
+    def _beat(self, connection: sa.Connection) -> bool:
+        heard = {"host": self._host, "heartbeat": self._clock.now()}
+        beaten = connection.execute(sa.update(workers).where(workers.c.worker == self._worker).values(heard))
+        if beaten.rowcount:
+            return True
+        connection.execute(sa.insert(workers).values(worker=self._worker, **heard))
+        return False
+
+    def _lease(self, wants: Sequence[Want], connection: sa.Connection) -> list[Grant]:
+        self._require_alive(connection)
+        state = self._lock_accounts(connection, sorted({store_name(want.account) for want in wants}))
+        share = _SHARE if self._has_company(connection) else _SHARE_OF_ONE
+        granted: Counter[str] = Counter()
+        grants: list[Grant] = []
+        scarce: set[str] = set()
+        for want in wants:
+            name = store_name(want.account)
+            spent, leased = state[name]
+            left = want.limit - spent - leased
+            amount = max(0, min(left, max(want.wished, left // share)))
+            if amount < want.wished and leased > 0:
+                scarce.add(name)
+            granted[name] += amount
+            state[name] = (spent, leased + amount)
+            grants.append(Grant(amount=amount, spent=spent, left=left - amount))
+        self._add_leases(connection, +granted)
+        if scarce:
+            note = sa.update(accounts).where(accounts.c.account.in_(scarce)).values(wanted_at=self._clock.now())
+            connection.execute(note)
+        return grants
+
+    def _require_alive(self, connection: sa.Connection) -> None:
+        """A worker that was taken for dead, and released, must not lease: nobody would release that again."""
+        alive = sa.select(workers.c.worker).where(workers.c.worker == self._worker)
+        if connection.scalar(alive.with_for_update(read=True, key_share=True)) is None:
+            raise StoreUnavailable("This worker has not been heard of for too long; try again in a moment.")
+
+    def _lock_accounts(self, connection: sa.Connection, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """What is spent and leased of each account, with its row locked; made if it is not there."""
+        insert = self._database.insert(accounts)
+        lock = insert.on_conflict_do_update(index_elements=["account"], set_={"leased": accounts.c.leased})
+        rows = [{"account": name, "spent": 0, "leased": 0} for name in names]
+        state = lock.returning(accounts.c.account, accounts.c.spent, accounts.c.leased)
+        return {name: (spent, leased) for name, spent, leased in connection.execute(state, rows)}
+
+    def _has_company(self, connection: sa.Connection) -> bool:
+        alive = workers.c.heartbeat >= self._clock.now() - _ALIVE_SECONDS
+        others = sa.select(sa.literal(1)).where(alive, workers.c.worker != self._worker).limit(1)
+        return connection.scalar(others) is not None
+
+    def _add_leases(self, connection: sa.Connection, amounts: Mapping[str, int]) -> None:
+        if not amounts:
+            return
+        _move_leased(connection, amounts, +1)
+        insert = self._database.insert(leases)
+        added = leases.c.amount + insert.excluded.amount
+        upsert = insert.on_conflict_do_update(index_elements=["worker", "account"], set_={"amount": added})
+        rows = [{"worker": self._worker, "account": name, "amount": amounts[name]} for name in sorted(amounts)]
+        connection.execute(upsert, rows)
+
+
+def take_off_leases(connection: sa.Connection, worker: str, amounts: Mapping[str, int]) -> None:
+    """Take amounts, by account, off a worker's leases: what was used of them, or is given back.
+
+    A lease goes below zero by what an upstream billed beyond what was held. One that is not there is left alone: it was
+    released when the worker was taken for dead, and nothing of it is set aside any more.
+    """
+    if not amounts:
+        return
+    _lock_existing(connection, sorted(amounts))
+    there: set[str] = set()
+    for some in in_chunks(sorted(amounts)):
+        query = sa.select(leases.c.account).where(leases.c.worker == worker, leases.c.account.in_(some))
+        there.update(connection.execute(query).scalars())
+    if not there:
+        return
+    leased = {name: amounts[name] for name in there}
+    _move_leased(connection, leased, -1)
+    rows = [{"who": worker, "name": name, "amount": -leased[name]} for name in sorted(leased)]
+    connection.execute(_CHANGE_LEASE, rows)
+
+
+def release_worker(connection: sa.Connection, worker: str) -> None:
+    """Give back all that a worker has leased, and forget it. Its calls should have been booked before."""
+    connection.execute(sa.delete(workers).where(workers.c.worker == worker))  # from now on it cannot lease
+    query = sa.select(leases.c.account).where(leases.c.worker == worker)
+    _lock_existing(connection, sorted(connection.execute(query).scalars()))
+    held = connection.execute(sa.select(leases.c.account, leases.c.amount).where(leases.c.worker == worker))
+    _move_leased(connection, {row.account: row.amount for row in held}, -1)
+    connection.execute(sa.delete(leases).where(leases.c.worker == worker))
+
+
+def _lock_existing(connection: sa.Connection, names: Sequence[str]) -> None:
+    """Lock the rows of accounts in the order in which everybody does; SQLite has locked them already."""
+    if connection.dialect.name != "postgresql":
+        return
+    for some in in_chunks(names):
+        query = sa.select(accounts.c.account).where(accounts.c.account.in_(some))
+        connection.execute(query.order_by(accounts.c.account.collate("C")).with_for_update())
+
+
+def _move_leased(connection: sa.Connection, amounts: Mapping[str, int], sign: int) -> None:
+    if amounts:
+        rows = [{"name": name, "amount": sign * amounts[name]} for name in sorted(amounts)]
+        connection.execute(_CHANGE_LEASED, rows)
+
+
+_AMOUNT: Final = sa.bindparam("amount", type_=sa.BigInteger)
+_CHANGE_LEASE: Final = (
+    sa.update(leases)
+    .where(leases.c.worker == sa.bindparam("who"), leases.c.account == sa.bindparam("name"))
+    .values(amount=leases.c.amount + _AMOUNT)
+)
+_CHANGE_LEASED: Final = (
+    sa.update(accounts).where(accounts.c.account == sa.bindparam("name")).values(leased=accounts.c.leased + _AMOUNT)
+)

@@ -1,0 +1,141 @@
+"""Grants of requests and tokens in time: how several workers share one limit per minute or per day.
+
+A grant is booked under its stamp, the end of the bucket of time in which it may be used. It counts until a whole span
+after its stamp, so whenever it was used, no span ever holds more than the limit; and no worker is refused for longer
+than one grant's life more than was due. What was not used is taken off its stamp again. The clocks of all hosts must
+agree to about a second; by as much as they differ, a window may be too short.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import sqlalchemy as sa
+
+from sekisho.core.clock import Clock
+from sekisho.core.escrow import RateGrant, RateWant, Span
+from sekisho.store.database import Database
+from sekisho.store.spend import in_chunks, store_name
+from sekisho.store.tables import accounts, grants
+
+LIFE_SECONDS: Final = 2
+"""How long a grant may be used."""
+_SHARE: Final = 8
+"""Ahead of its need a worker is granted no more than this part of what is left."""
+_LONGEST_SPAN: Final = 86_400 + 900
+
+Stamps = dict[int, int]
+"""What is granted of one limit, to everyone, by stamp."""
+
+
+class GrantRepository:
+    """One worker's grants."""
+
+    def __init__(self, database: Database, clock: Clock, worker: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._worker = worker
+
+    async def exchange(self, wants: Sequence[RateWant]) -> list[RateGrant]:
+        """Take back what was not used and grant anew, in one transaction. Raises StoreUnavailable."""
+        return await self._database.transact(partial(self._exchange, wants))
+
+    def _exchange(self, wants: Sequence[RateWant], connection: sa.Connection) -> list[RateGrant]:
+        now = self._clock.now()
+        names = {store_name(want.name): want.span for want in wants}
+        self._lock(connection, sorted(names))
+        _forget_old(connection, names, now)
+        self._change(connection, [change for want in wants for change in _returned(want, now)])
+        known = _read(connection, sorted(names))
+        granted: list[RateGrant] = []
+        for want in wants:
+            stamps = known[store_name(want.name)]
+            grant = _grant(want, stamps, now)
+            stamps[grant.stamp] = stamps.get(grant.stamp, 0) + grant.amount
+            granted.append(grant)
+        pairs = zip(wants, granted, strict=True)
+        self._change(connection, [(store_name(want.name), grant.stamp, grant.amount) for want, grant in pairs])
+        return granted
+
+    def _lock(self, connection: sa.Connection, names: Sequence[str]) -> None:
+        """Let no other worker deal with these limits until the transaction ends."""
+        insert = self._database.insert(accounts)
+        lock = insert.on_conflict_do_update(index_elements=["account"], set_={"leased": accounts.c.leased})
+        connection.execute(lock, [{"account": name, "spent": 0, "leased": 0} for name in names])
+
+    def _change(self, connection: sa.Connection, changes: Sequence[tuple[str, int, int]]) -> None:
+        """Add amounts to this worker's grants, by account and stamp."""
+        rows = [
+            {"account": name, "worker": self._worker, "stamp": stamp, "amount": amount}
+            for name, stamp, amount in sorted(changes)
+            if amount
+        ]
+        if rows:
+            insert = self._database.insert(grants)
+            added = grants.c.amount + insert.excluded.amount
+            key = ["account", "worker", "stamp"]
+            connection.execute(insert.on_conflict_do_update(index_elements=key, set_={"amount": added}), rows)
+
+
+async def purge_grants(database: Database, now: float) -> None:
+    """Forget grants that count no more, whatever their span. Raises StoreUnavailable."""
+    async with database.write() as connection:
+        await connection.execute(sa.delete(grants).where(grants.c.stamp <= now - _LONGEST_SPAN))
+
+
+def _forget_old(connection: sa.Connection, names: Mapping[str, Span], now: float) -> None:
+    """Remove what counts no more, so that few rows are read however often the limits are used."""
+    for span in set(names.values()):
+        old = grants.c.stamp <= now - span.seconds
+        for some in in_chunks(sorted(name for name, its_span in names.items() if its_span == span)):
+            connection.execute(sa.delete(grants).where(grants.c.account.in_(some), old))
+
+
+def _read(connection: sa.Connection, names: Sequence[str]) -> dict[str, Stamps]:
+    known: dict[str, Stamps] = {name: {} for name in names}
+    amount = sa.cast(sa.func.sum(grants.c.amount), sa.BigInteger)
+    for some in in_chunks(names):
+        by = (grants.c.account, grants.c.stamp)
+        for name, stamp, total in connection.execute(
+            sa.select(*by, amount).where(grants.c.account.in_(some)).group_by(*by)
+        ):
+            known[name][stamp] = total
+    return known
+
+
+def _returned(want: RateWant, now: float) -> list[tuple[str, int, int]]:
+    """What a worker gives back, and what it used beyond its grants; of what counts no more, nothing."""
+    name = store_name(want.name)
+    changes = [(name, stamp, -amount) for stamp, amount in want.unused.items() if stamp + want.span.seconds > now]
+    if want.extra:
+        changes.append((name, _stamp(now, want.span), want.extra))
+    return changes
+
+
+def _grant(want: RateWant, stamps: Stamps, now: float) -> RateGrant:
+    counting = {stamp: amount for stamp, amount in stamps.items() if stamp + want.span.seconds > now}
+    used = sum(counting.values())
+    room = want.limit - used
+    amount = min(room, want.needed + max(0, min(want.ahead, (room - want.needed) // _SHARE)))
+    if amount < want.least and want.alone and used <= 0:
+        amount = want.least
+    stamp = _stamp(now + LIFE_SECONDS, want.span)
+    if amount < max(1, want.least):
+        wait = _wait_for(counting, want, now) if want.least else 0.0
+        return RateGrant(amount=0, stamp=stamp, seconds=0.0, used=used, wait=wait)
+    return RateGrant(amount=amount, stamp=stamp, seconds=float(LIFE_SECONDS), used=used, wait=0.0)
+
+
+def _wait_for(counting: Stamps, want: RateWant, now: float) -> float:
+    """How long until the oldest grants that count have made room for what is needed."""
+    used = sum(counting.values())
+    for stamp in sorted(counting):
+        used -= counting[stamp]
+        if used <= max(0, want.limit - want.least):
+            return stamp + want.span.seconds - now
+    return float(want.span.seconds)
+
+
+def _stamp(at: float, span: Span) -> int:
+    """The end of the bucket that `at` lies in."""
+    return (int(at) // span.bucket + 1) * span.bucket

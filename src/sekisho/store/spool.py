@@ -1,0 +1,274 @@
+"""Usage on its way to the database, in a file of this worker's own that outlives its process.
+
+A record is written before a request leaves for an upstream (`sent`: the row to book if nothing more is ever heard) and
+when a call is over (`done`: its row). Writing without waiting for the disk is enough against the death of the process:
+what was written belongs to the operating system. The disk is told in the background (`sync`), so a loss of power costs
+what was written since.
+
+A file is `<worker>.<number>.spool`, locked as long as its process lives; whoever gets the locks of all of a worker's
+files knows that worker to be dead and may read them (`read_dead`). The folder must be on a disk of this machine. A
+frame is a length (u32), a CRC-32 (u32) and MessagePack; reading stops at the first frame that is not whole. Space is
+reserved ahead, so that what was begun can always be ended: a full disk is found out by new calls, which are refused.
+"""
+
+import contextlib
+import fcntl
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
+
+from sekisho.core.errors import StoreUnavailable
+from sekisho.store.records import UsageRow
+
+_HEAD: Final = struct.Struct("<II")
+_CHUNK: Final = 1024 * 1024
+_GROWTH: Final = 1024
+"""How much longer the end of a call may be than its beginning: a session, tags and an error come to be known."""
+_ROTATE: Final = 4 * 1024 * 1024
+
+
+class Entry(Struct, frozen=True, array_like=True):
+    """A usage row, and the accounts of money that it is booked on: whether each is leased by the worker."""
+
+    row: UsageRow
+    booked: Mapping[str, bool]
+    done: bool
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Entry).decode
+
+
+class Spool:
+    """This worker's file. All methods are quick and block. Making one raises StoreUnavailable when it cannot write."""
+
+    def __init__(self, folder: Path, worker: str) -> None:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(f"The usage spool {folder} cannot be made: {error.strerror}.") from error
+        self._folder = folder
+        self._worker = worker
+        self._number = 1
+        self._open: dict[str, bytes] = {}
+        self._owed = 0
+        self._file = _File(folder, worker, 1)
+
+    def sent(self, row: UsageRow, booked: Mapping[str, bool]) -> None:
+        """Write down a call before its request leaves; again if it goes on to another upstream.
+
+        Raises:
+            StoreUnavailable: the disk is full.
+        """
+        frame = _frame(Entry(row, booked, done=False))
+        self._file.reserve(len(frame) + self._owed + _room_for_end(frame))
+        self._file.append(frame)
+        self._forget(row.id)
+        self._open[row.id] = frame
+        self._owed += _room_for_end(frame)
+
+    def done(self, row: UsageRow, booked: Mapping[str, bool]) -> int:
+        """Write down the end of a call; returns its place in the file.
+
+        Raises:
+            StoreUnavailable: the disk is full; only for a call that was never `sent`, which has no room reserved.
+        """
+        frame = _frame(Entry(row, booked, done=True))
+        self._forget(row.id)
+        self._file.reserve(len(frame) + self._owed)
+        return self._file.append(frame)
+
+    def read_done(self, position: int, limit: int) -> tuple[list[Entry], int]:
+        """The ends of calls in this file from `position` on, `limit` of them at most, and where to go on."""
+        entries: list[Entry] = []
+        for place, entry in _read(self._file.path, position):
+            if len(entries) == limit:
+                return entries, place
+            if entry.done:
+                entries.append(entry)
+        return entries, self._file.size
+
+    def drained(self) -> None:
+        """Every ended call is in the database: begin a new file if this one has grown, with the calls under way."""
+        if self._file.size < _ROTATE:
+            return
+        try:
+            new = _File(self._folder, self._worker, self._number + 1)
+        except StoreUnavailable:
+            return
+        try:
+            new.reserve(sum(map(len, self._open.values())) + self._owed)
+            for frame in self._open.values():
+                new.append(frame)
+        except StoreUnavailable:
+            new.close(keep=False)
+            return
+        old, self._file, self._number = self._file, new, self._number + 1
+        old.close(keep=False)
+
+    def sync(self) -> None:
+        """Make what is written survive a loss of power. May take long; meant for a thread."""
+        self._file.sync()
+
+    def close(self, *, keep: bool) -> None:
+        """Let go of the file, and remove it unless something in it is still needed."""
+        self._file.close(keep=keep or bool(self._open))
+
+    def _forget(self, call: str) -> None:
+        if (frame := self._open.pop(call, None)) is not None:
+            self._owed -= _room_for_end(frame)
+
+
+class _File:
+    """One file, open and locked."""
+
+    def __init__(self, folder: Path, worker: str, number: int) -> None:
+        self.path = folder / f"{worker}.{number}.spool"
+        self.size = 0
+        self._reserved = 0
+        made = self.path.with_suffix(".new")  # nobody takes it for a dead worker's before it is locked
+        try:
+            self._descriptor = os.open(made, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            made.rename(self.path)
+        except OSError as error:
+            raise StoreUnavailable(f"The usage spool {folder} cannot be written: {error.strerror}.") from error
+
+    def reserve(self, size: int) -> None:
+        """See to it that `size` more bytes find room. Raises StoreUnavailable."""
+        missing = self.size + size - self._reserved
+        if missing <= 0:
+            return
+        more = -(-missing // _CHUNK) * _CHUNK
+        try:
+            _allocate(self._descriptor, self._reserved, more)
+        except OSError as error:
+            raise _full(error) from error
+        self._reserved += more
+
+    def append(self, frame: bytes) -> int:
+        """Write a frame; returns its place. Raises StoreUnavailable; then it is as if nothing had been written."""
+        try:
+            written = os.pwrite(self._descriptor, frame, self.size)
+        except OSError as error:
+            raise _full(error) from error
+        if written < len(frame):
+            raise _full(OSError(0, "no space left"))
+        self.size += written
+        return self.size - written
+
+    def sync(self) -> None:
+        """Tell the disk."""
+        with contextlib.suppress(OSError):  # the file may have been closed meanwhile
+            getattr(os, "fdatasync", os.fsync)(self._descriptor)
+
+    def close(self, *, keep: bool) -> None:
+        """Remove the file before its lock goes, so that nobody takes it for a dead worker's."""
+        if not keep:
+            self.path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def read_dead(folder: Path) -> Iterator[tuple[str, Iterator[Entry]]]:
+    """For each dead worker of this folder, its name and what it left to be booked; its files go when the loop goes on.
+
+    A call whose end it did not write down comes last, as it was sent. Two processes never read the same file at once.
+    """
+    for worker in sorted({path.name.rsplit(".", 2)[0] for path in folder.glob("*.spool")}):
+        with contextlib.ExitStack() as locks:
+            paths = _lock_all(folder, worker, locks)
+            if paths:
+                yield worker, _merge(paths)
+                for path in paths:
+                    path.unlink(missing_ok=True)
+
+
+def is_alive(folder: Path, worker: str) -> bool:
+    """Whether a living process has this worker's spool in `folder`."""
+    with contextlib.ExitStack() as locks:
+        return bool(_files_of(folder, worker)) and not _lock_all(folder, worker, locks)
+
+
+def _files_of(folder: Path, worker: str) -> list[Path]:
+    """A worker's files, the oldest first."""
+    files = [path for path in folder.glob("*.spool") if path.name.rsplit(".", 2)[0] == worker]
+    return sorted(files, key=lambda path: int(path.name.rsplit(".", 2)[1]))
+
+
+def _lock_all(folder: Path, worker: str, locks: contextlib.ExitStack) -> list[Path]:
+    """Lock all files of a dead worker; none when somebody has one of them."""
+    paths: list[Path] = []
+    for path in _files_of(folder, worker):
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        locks.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return []
+        if _is_still(path, descriptor):
+            paths.append(path)
+    return paths
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether the file was not removed between its opening and its locking."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _merge(paths: list[Path]) -> Iterator[Entry]:
+    """Each call once: those that ended, as they come, and then the others as they were sent last."""
+    begun: dict[str, Entry] = {}
+    for path in paths:
+        for _, entry in _read(path, 0):
+            if entry.done:
+                begun.pop(entry.row.id, None)
+                yield entry
+            else:
+                begun[entry.row.id] = entry
+    yield from begun.values()
+
+
+def _read(path: Path, position: int) -> Iterator[tuple[int, Entry]]:
+    """The whole frames of a file from `position` on, each with its place."""
+    with path.open("rb") as file:
+        file.seek(position)
+        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+            length, checksum = _HEAD.unpack(head)
+            body = file.read(length)
+            if not body or len(body) < length or crc32(body) != checksum:
+                return
+            yield position, _decode(body)
+            position += _HEAD.size + length
+
+
+def _frame(entry: Entry) -> bytes:
+    body = _encode(entry)
+    return _HEAD.pack(len(body), crc32(body)) + body
+
+
+def _room_for_end(sent: bytes) -> int:
+    return len(sent) + _GROWTH
+
+
+def _allocate(descriptor: int, start: int, size: int) -> None:
+    """Reserve room on the disk; where the system cannot do that, by writing zeros."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, start, size)
+    else:
+        os.pwrite(descriptor, bytes(size), start)
+
+
+def _full(error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(f"The usage of calls cannot be written down ({error.strerror}), so no new call is served.")
