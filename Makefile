@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 4000
 WORKERS ?= 1
 
-.PHONY: run test check format lock bench compatibility clean
+.PHONY: run test check format lock bench compatibility routing clean
 
 run: $(VENV)/.installed
 	@exec $(BIN)/sekisho serve --host $(HOST) --port $(PORT) --workers $(WORKERS) $(if $(CONFIG),--config $(CONFIG))
@@ -32,6 +32,10 @@ bench: $(VENV)/.installed-dev
 # Writes docs/compatibility.md from what the matrix test expects.
 compatibility: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.matrix.table
+
+# Plays the simulation of routing, which takes a minute or two, and writes docs/routing.md with its pictures.
+routing: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.simulation
 
 # Resolves anew for every platform and Python version that is supported.
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade

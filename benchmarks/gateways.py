@@ -61,16 +61,36 @@ def run_upstream(port: int, events: int, interval: float) -> Iterator[tuple[int,
 
 
 @contextmanager
-def run_sekisho(home: Path, upstreams: Sequence[UpstreamWire], upstream_port: int) -> Iterator[Started]:
-    """Sekisho on a fresh data folder `home`, for the length of a `with`; its output is in `home`/output."""
+def run_sekisho(
+    home: Path, upstreams: Sequence[UpstreamWire], upstream_port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[Started]:
+    """Sekisho in front of the cheap upstream, as `run_configured`."""
+    with run_configured(home, _configuration(upstreams, upstream_port), environment) as started:
+        yield started
+
+
+@contextmanager
+def run_configured(
+    home: Path, configuration: Mapping[str, object], environment: Mapping[str, str] | None = None
+) -> Iterator[Started]:
+    """Sekisho on a fresh data folder `home`, for the length of a `with`; its output is in `home`/output.
+
+    `environment` has further variables for it, such as `DATABASE_URL`.
+    """
     home.mkdir()
     config, port = home / "config.yaml", _free_port()
-    config.write_text(json.dumps(_configuration(upstreams, upstream_port)))  # JSON is YAML
+    general = {"general_settings": {"master_key": _MASTER_KEY}}
+    config.write_text(json.dumps({**configuration, **general}))  # JSON is YAML
     command = (sys.executable, "-m", "sekisho", "serve", "--config", str(config), "--port", str(port))
     with (home / "output").open("wb") as output:
         began = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=ROOT, env=_environment(home), stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=ROOT,
+            env={**_environment(home), **(environment or {})},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             _wait_until_alive(process, port, home / "output")
@@ -82,11 +102,11 @@ def run_sekisho(home: Path, upstreams: Sequence[UpstreamWire], upstream_port: in
 
 def make_key(port: int) -> str:
     """A virtual key of a user in a team; key, user and team each have a budget and limits."""
-    user = _post(port, "/user/new", {"user_id": "benchmark", "auto_create_key": False, **_LIMITS})
+    user = post(port, "/user/new", {"user_id": "benchmark", "auto_create_key": False, **_LIMITS})
     member = {"role": "user", "user_id": user["user_id"]}
-    team = _post(port, "/team/new", {"team_alias": "benchmark", "members_with_roles": [member], **_LIMITS})
+    team = post(port, "/team/new", {"team_alias": "benchmark", "members_with_roles": [member], **_LIMITS})
     owners = {"user_id": user["user_id"], "team_id": team["team_id"]}
-    key = _post(port, "/key/generate", {"key_alias": "benchmark", **owners, **_LIMITS})
+    key = post(port, "/key/generate", {"key_alias": "benchmark", **owners, **_LIMITS})
     return str(key["key"])
 
 
@@ -96,7 +116,7 @@ def _configuration(upstreams: Sequence[UpstreamWire], upstream_port: int) -> dic
         for wire in {wire.model: wire for wire in upstreams}.values()
         for deployment in wire.deployments
     ]
-    return {"model_list": models, "general_settings": {"master_key": _MASTER_KEY}}
+    return {"model_list": models}
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -125,17 +145,24 @@ def _is_alive(port: int) -> bool:
         return False
 
 
-def _post(port: int, path: str, body: Mapping[str, object]) -> dict[str, object]:
-    request = urllib.request.Request(
-        f"http://{HOST}:{port}{path}",
-        data=msgspec.json.encode(body),
-        headers={"authorization": f"Bearer {_MASTER_KEY}", "content-type": "application/json"},
-    )
+def post(port: int, path: str, body: Mapping[str, object]) -> dict[str, object]:
+    """What the admin API answers to a POST. Raises BenchmarkFailed when it refuses."""
+    status, answer = ask(port, path, msgspec.json.encode(body))
+    if status != 200:
+        raise BenchmarkFailed(f"POST {path} was refused with {status}: {answer[:500].decode()}")
+    return msgspec.json.decode(answer, type=dict[str, object])
+
+
+def ask(port: int, path: str, body: bytes | None = None, key: str = _MASTER_KEY) -> tuple[int, bytes]:
+    """Status and body of the answer to a POST, or to a GET without a body."""
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    request = urllib.request.Request(f"http://{HOST}:{port}{path}", data=body, headers=headers)
     try:
-        with _DIRECT.open(request, timeout=10) as response:
-            return msgspec.json.decode(response.read(), type=dict[str, object])
+        with _DIRECT.open(request, timeout=60) as response:
+            return response.status, response.read()
     except urllib.error.HTTPError as error:
-        raise BenchmarkFailed(f"POST {path} was refused with {error.code}: {error.read()[:500].decode()}") from error
+        with error:
+            return error.code, error.read()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -23,7 +23,7 @@ class Load(Struct, frozen=True, kw_only=True):
 
     `before` and `after` are the bytes of a request around its number, which has eight digits. At most `count` requests
     are sent, none begun later than `seconds` after the first. An answer is right when its status is 200 and `word`
-    stands in it `words` times. Connections begin `stagger` seconds apart.
+    stands in it `words` times. Connections begin `stagger` seconds apart. After `cycle` numbers they begin anew.
     """
 
     host: str
@@ -36,6 +36,7 @@ class Load(Struct, frozen=True, kw_only=True):
     word: bytes
     words: int
     stagger: float = 0.0
+    cycle: int = 100_000_000
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -59,13 +60,14 @@ class _Client(asyncio.Protocol):
         self._done: asyncio.Future[None] | None = None
         self._words = 0
         self._tail = b""
+        self._start = b""
         self.usable = True
 
     async def ask(self, number: int) -> None:
         """Send a request and wait for the end of its answer. Raises LoadFailed."""
         assert self._transport is not None
         self._done = asyncio.get_running_loop().create_future()
-        self._words, self._tail = 0, b""
+        self._words, self._tail, self._start = 0, b"", b""
         self._transport.write(b"%b%08d%b" % (self._load.before, number, self._load.after))
         try:
             await asyncio.wait_for(self._done, _ANSWER_SECONDS)
@@ -99,13 +101,15 @@ class _Client(asyncio.Protocol):
         text = self._tail + body
         self._words += text.count(self._load.word)
         self._tail = text[1 - len(self._load.word) :]
+        if not self._start:
+            self._start = body[:200]
 
     def on_message_complete(self) -> None:
         """The answer is complete: check it."""
         status, words = self._parser.get_status_code(), self._words
         self.usable = self._parser.should_keep_alive()
         if status != 200:
-            self._finish(f"status {status}")
+            self._finish(f"status {status}: {self._start.decode(errors='replace')}")
         elif words < self._load.words:
             self._finish(f"{words} of {self._load.words} events arrived")
         else:
@@ -147,7 +151,7 @@ async def _connect(load: Load) -> _Client:
 
 async def run(load: Load) -> Result:
     """Send the load."""
-    numbers = iter(range(load.count))
+    numbers = (number % load.cycle for number in range(load.count))
     until = perf_counter() + load.seconds
     result = Result()
     try:

@@ -60,7 +60,7 @@ def measure_pair(
     for case in plan.cases:
         loads = [_make_load(case, client, upstream, target) for target in targets]
         for target, load in zip(targets, loads, strict=True):
-            _send(msgspec.structs.replace(load, count=case.warmup), target, case)
+            send(msgspec.structs.replace(load, count=case.warmup), f"{target.name}: {case.label}")
         label = f"{case.label}, {client.label} → {upstream.label}"
         for _ in range(plan.rounds):
             results = [_measure_round(load, target, case) for target, load in zip(targets, loads, strict=True)]
@@ -71,7 +71,7 @@ def measure_pair(
 
 def _measure_round(load: Load, target: Target, case: Case) -> tuple[float, Result]:
     before = target.group.cpu_seconds()
-    result = _send(load, target, case)
+    result = send(load, f"{target.name}: {case.label}")
     time.sleep(_SETTLE_SECONDS)
     return target.group.cpu_seconds() - before, result
 
@@ -123,13 +123,13 @@ def _make_load(case: Case, client: ClientWire, upstream: UpstreamWire, target: T
     )
 
 
-def _send(load: Load, target: Target, case: Case) -> Result:
-    """Let the load generator's own process send a load. Raises BenchmarkFailed."""
+def send(load: Load, name: str) -> Result:
+    """Let the load generator's own process send a load. Raises BenchmarkFailed, naming the load."""
     command = (sys.executable, "-m", "benchmarks.load")
     done = subprocess.run(command, cwd=ROOT, input=msgspec.json.encode(load), stdout=subprocess.PIPE, check=False)
     if done.returncode != 0:
         raise BenchmarkFailed("the load generator failed; its own message stands above")
     result = msgspec.json.decode(done.stdout, type=Result)
     if result.failure is not None:
-        raise BenchmarkFailed(f"{target.name}: {case.label}: {result.failure}")
+        raise BenchmarkFailed(f"{name}: {result.failure}")
     return result

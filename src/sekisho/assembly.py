@@ -5,7 +5,7 @@ import contextlib
 import importlib
 import os
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -14,33 +14,42 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI
-from msgspec import Struct
+from msgspec import Struct, field
 
 from sekisho import __version__, dialects, providers
+from sekisho.config.loader import DEFAULT_FILE
 from sekisho.config.snapshot import Deployment, Finding, Snapshot
 from sekisho.control.api.app import build_control
 from sekisho.control.services.context import Services
-from sekisho.core.caller import BudgetWindow, Scope
 from sekisho.core.clock import Clock, SystemClock
-from sekisho.core.durations import next_reset
 from sekisho.core.errors import ConfigError, Conflict, StoreUnavailable
+from sekisho.core.ids import new_id
 from sekisho.core.target import Counterpart, ProviderEnvironment, Target
 from sekisho.core.wire import ClientDialect
+from sekisho.gateway.alerts import SoftBudgets
 from sekisho.gateway.app import Gateway
 from sekisho.gateway.attachments import AttachmentFetcher
 from sekisho.gateway.catalogue import Catalogue
 from sekisho.gateway.continuity import Continuity
-from sekisho.gateway.cooldowns import Cooldowns
-from sekisho.gateway.exchange import Exchange, Receive, Send
-from sekisho.gateway.exchange import Scope as AsgiScope
+from sekisho.gateway.discovery import Discoverer
+from sekisho.gateway.exchange import Exchange
+from sekisho.gateway.health import HealthChecks
+from sekisho.gateway.observing import METRICS_PATHS, MetricsPage, post_by
 from sekisho.gateway.outbound import UpstreamAccess
+from sekisho.gateway.queueing import Queue
 from sekisho.gateway.relay import JSON
+from sekisho.gateway.reloading import Reloader
 from sekisho.gateway.roads import World
 from sekisho.gateway.serving import Rooms
+from sekisho.gateway.sharing import Sharing
 from sekisho.gateway.thinking import ThinkingKeeper
+from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.upkeep import Upkeep
-from sekisho.gateway.upstream import UpstreamClient
+from sekisho.gateway.waking import Waker
 from sekisho.gateway.worlds import WorldKeeper, build_world
+from sekisho.http.asgi import Receive, Send
+from sekisho.http.asgi import Scope as AsgiScope
+from sekisho.http.client import UpstreamClient
 from sekisho.identity.authenticate import Identity
 from sekisho.identity.keys import hash_key, mask_key
 from sekisho.ledger.estimate import Estimator
@@ -50,22 +59,33 @@ from sekisho.ledger.rates import RateLimits
 from sekisho.policy.access import may_use
 from sekisho.providers import Provider
 from sekisho.store.engine import Store, open_store
-from sekisho.store.records import KeyRecord, UsageRow
+from sekisho.store.records import KeyRecord
+from sekisho.telemetry.counts import open_counts
+from sekisho.telemetry.destinations import read_export
+from sekisho.telemetry.exporter import Exporter
+from sekisho.telemetry.log import log_untraced
+from sekisho.telemetry.metrics import Metrics
+from sekisho.telemetry.spans import SpanWriter
+from sekisho.telemetry.telling import Telemetry
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """What an application is built from.
 
+    config: the file that the snapshot was read from, which a reload reads again; None for the built-in one.
     spool: the folder where usage is written down until it is in the database. workers: how many processes serve the
-    same callers, as far as is known here. counterpart: set when Bedrock is to be simulated.
+    same callers, as far as is known here. counterpart: set when Bedrock is to be simulated. run: what tells the workers
+    of one gateway from those of any other, before and after it.
     """
 
     snapshot: Snapshot
     master_key: str
     database_url: str
+    config: str | None = None
     spool: str | None = None
     workers: int = 1
     counterpart: Counterpart | None = None
+    run: str = field(default_factory=lambda: new_id(SystemClock().now()))
 
 
 _ALIVE = frozenset({"/health/liveliness", "/health/liveness"})
@@ -86,7 +106,19 @@ class Application:
         client: UpstreamClient,
         upkeep: Upkeep,
         purging: asyncio.Task[None],
+        reloader: Reloader,
+        health: HealthChecks,
+        discoverer: Discoverer,
+        sharing: Sharing,
+        telemetry: Telemetry,
+        metrics: MetricsPage,
     ) -> None:
+        self._discoverer = discoverer
+        self._sharing = sharing
+        self.reloader = reloader
+        self._health = health
+        self._telemetry = telemetry
+        self._metrics = metrics
         self._upkeep = upkeep
         self._purging = purging
         self._gateway = gateway
@@ -103,6 +135,8 @@ class Application:
             await self._gateway(scope, receive, send)
         elif path in _ALIVE:
             await Exchange(scope, receive, send).answer(200, [JSON], b'"I\'m alive!"')
+        elif path in METRICS_PATHS:
+            await self._metrics.answer(Exchange(scope, receive, send))
         elif path == "/health/readiness":
             await Exchange(scope, receive, send).answer(200, [JSON], await self._tell_readiness())
         else:
@@ -122,69 +156,138 @@ class Application:
         """Write what is still to be written, and free everything."""
         self._purging.cancel()
         await asyncio.gather(self._purging, return_exceptions=True)
+        await self._health.close()
+        await self._discoverer.close()
+        await self._sharing.close()
         await self._upkeep.close()
+        await self._telemetry.close()
         await self._client.close()
         await self._worlds.close()
         await self._identity.close()
         await self._store.close()
 
 
-async def assemble(settings: Settings, clock: Clock | None = None) -> Application:
-    """Build and start the application; to be closed in the same event loop. Raises ConfigError or StoreUnavailable."""
+async def assemble(
+    settings: Settings, clock: Clock | None = None, spread: Callable[[], None] | None = None
+) -> Application:
+    """Build and start the application; to be closed in the same event loop. Raises ConfigError or StoreUnavailable.
+
+    `spread` is called when this process has read its configuration anew, so that others on the machine do so, too.
+    """
     clock = clock or SystemClock()
     store = await _open_store(settings, clock)
-    installation = _limit_installation(settings.snapshot)
-    identity = Identity(store, clock, settings.master_key, installation, settings.snapshot.access_groups)
+    snapshot = settings.snapshot
+    identity = Identity(store, clock, settings.master_key, snapshot.installation, snapshot.access_groups)
     await identity.start()
-    worlds = _keep_worlds(settings, clock, store, identity)
-    await worlds.start()
     lessor = Lessor(store.escrow, clock)
     rates = RateLimits(clock, store.grants if _has_company(settings) else None)
     ledger = Ledger(clock, lessor, rates, settings.snapshot.budget_exceeded_status)
-    store.journal.on_durable = partial(_confirm, ledger)
-    upkeep = Upkeep(escrow=store.escrow, recovery=store.recovery, ledger=ledger, lessor=lessor, rates=rates)
+    store.journal.on_durable = partial(confirm_booked, ledger)
+    soft_budgets = SoftBudgets(store.alerts, store.journal, clock)
+    upkeep = Upkeep(
+        clock=clock,
+        escrow=store.escrow,
+        recovery=store.recovery,
+        ledger=ledger,
+        lessor=lessor,
+        rates=rates,
+        soft_budgets=soft_budgets,
+    )
     await upkeep.start()
     client = UpstreamClient()
+    telemetry = _open_telemetry(settings, client)
+    telemetry.start()
     continuity = Continuity(store.responses, clock, settings.snapshot.response_retention)
+    traffic = Traffic(clock)
+    discoverer, queue = Discoverer(traffic), Queue(traffic)
+    sharing = Sharing(traffic, queue, store.roads, clock)
+    if _has_company(settings):
+        sharing.start()
+    worlds = _keep_worlds(settings, clock, store, partial(_follow_settings, identity, ledger, continuity, discoverer))
+    identity.follow(worlds.doubt)
+    await worlds.start()
+    discoverer.start(lambda: worlds.world)
+    reloader = Reloader(Path(settings.config) if settings.config else DEFAULT_FILE, worlds, spread)
     rooms = Rooms(
         clock=clock,
         world=lambda: worlds.world,
+        view=worlds.view,
         identity=identity,
         ledger=ledger,
         rates=rates,
         estimator=Estimator(),
-        access=UpstreamAccess(client, upstream_dialects(), Cooldowns(clock), Random()),  # noqa: S311  # chance, not secrecy
+        access=UpstreamAccess(client, upstream_dialects(), traffic, queue, Random()),  # noqa: S311  # chance, not secrecy
         attachments=AttachmentFetcher(),
         thinking=ThinkingKeeper(clock),
         continuity=continuity,
         journal=store.journal,
+        soft_budgets=soft_budgets,
+        telemetry=telemetry,
     )
+    health = HealthChecks(rooms, client_dialects(), settings.master_key, worlds.resolve)
+    worlds.follow(lambda _snapshot: health.doubt())
+    waker = Waker(traffic, worlds.world.targets)
+    worlds.follow(lambda _snapshot: waker.look(worlds.world.targets))
+    health.start()
     services = Services(
         store=store,
         identity=identity,
         clock=clock,
-        catalogue=Catalogue(lambda: worlds.world),
+        catalogue=Catalogue(lambda: worlds.world, traffic),
         worlds=worlds,
+        reloader=reloader,
+        health=health,
         may_use=may_use,
         version=__version__,
     )
-    purging = asyncio.create_task(_purge(continuity, store, settings.snapshot.usage_retention), name="purge")
+    purging = asyncio.create_task(_purge(continuity, store, worlds), name="purge")
     gateway = Gateway(rooms, client_dialects())
-    return Application(gateway, build_control(services), store, identity, worlds, client, upkeep, purging)
-
-
-def _keep_worlds(settings: Settings, clock: Clock, store: Store, identity: Identity) -> WorldKeeper:
-    """The keeper of the configuration in use, which follows the changes that `identity` watches for."""
-    environment = ProviderEnvironment(clock=clock, counterpart=settings.counterpart)
-    worlds = WorldKeeper(
-        settings.snapshot,
+    metrics = MetricsPage(telemetry, identity, lambda: worlds.world.snapshot.metrics_need_key)
+    return Application(
+        gateway,
+        build_control(services),
         store,
-        partial(resolve_deployment, environment),
-        os.environ,
-        lambda snapshot: identity.use_groups(snapshot.access_groups),
+        identity,
+        worlds,
+        client,
+        upkeep,
+        purging,
+        reloader,
+        health,
+        discoverer,
+        sharing,
+        telemetry,
+        metrics,
     )
-    identity.follow(worlds.doubt)
-    return worlds
+
+
+def _open_telemetry(settings: Settings, client: UpstreamClient) -> Telemetry:
+    """Metrics that all workers of this machine share, and the destinations of spans that the environment names."""
+    folder = Path(settings.spool).with_name("metrics") if settings.spool else None
+    metrics = Metrics(open_counts(folder, settings.run))
+    export = read_export(settings.snapshot.callbacks, os.environ, __version__)
+    for problem in export.problems:
+        log_untraced(problem)
+    post = post_by(client)
+    exporters = [Exporter(one, export, __version__, post, metrics) for one in export.destinations]
+    return Telemetry(metrics, exporters, SpanWriter(export.environment))
+
+
+def _keep_worlds(settings: Settings, clock: Clock, store: Store, tell: Callable[[Snapshot], None]) -> WorldKeeper:
+    """The keeper of the configuration in use; `tell` is called with each new one."""
+    environment = ProviderEnvironment(clock=clock, counterpart=settings.counterpart)
+    return WorldKeeper(settings.snapshot, store, partial(resolve_deployment, environment), os.environ, tell)
+
+
+def _follow_settings(
+    identity: Identity, ledger: Ledger, continuity: Continuity, discoverer: Discoverer, snapshot: Snapshot
+) -> None:
+    """Let what was told at the start count as the configuration has it now."""
+    discoverer.doubt()
+    identity.use_groups(snapshot.access_groups)
+    identity.use_installation(snapshot.installation)
+    ledger.budget_status = snapshot.budget_exceeded_status
+    continuity.retention_seconds = snapshot.response_retention
 
 
 async def prepare_store(settings: Settings, clock: Clock, starter_key: str | None) -> None:
@@ -204,16 +307,6 @@ async def _open_store(settings: Settings, clock: Clock) -> Store:
 def _has_company(settings: Settings) -> bool:
     """Whether other processes may serve the same callers: only a lone worker on SQLite knows that none does."""
     return settings.workers > 1 or settings.database_url.startswith("postgres")
-
-
-def _limit_installation(snapshot: Snapshot) -> Scope:
-    """The widest scope. All processes name its windows alike, since they are counted from the epoch."""
-    budgets: tuple[BudgetWindow, ...] = ()
-    if snapshot.max_budget is not None:
-        duration = snapshot.budget_duration
-        resets_at = None if duration is None else next_reset(duration, 0.0)
-        budgets = (BudgetWindow(limit=snapshot.max_budget, duration=duration, resets_at=resets_at),)
-    return Scope(kind="installation", id="all", budgets=budgets, max_parallel_requests=snapshot.max_parallel_requests)
 
 
 async def _ensure_key(store: Store, key: str, now: float) -> None:
@@ -255,27 +348,24 @@ def resolve(snapshot: Snapshot, environment: ProviderEnvironment) -> tuple[World
 
 def resolve_deployment(environment: ProviderEnvironment, deployment: Deployment) -> Target:
     """Make a deployment ready to be called. Raises ConfigError for what cannot work."""
-    if "*" in deployment.model_name:
-        raise ConfigError(f"model_name '{deployment.model_name}': wildcards are not served yet")
     return _provider_of(deployment).resolve(deployment, environment)
 
 
-async def _purge(continuity: Continuity, store: Store, usage_retention: float | None) -> None:
+async def _purge(continuity: Continuity, store: Store, worlds: WorldKeeper) -> None:
     """Forget what was kept for long enough, now and every hour."""
     while True:
         with contextlib.suppress(StoreUnavailable):  # the next round will do
             await continuity.purge()
-            if usage_retention is not None:
-                await store.retention.purge(usage_retention)
+            await store.retention.purge_accounts()
+            if (retention := worlds.snapshot.usage_retention) is not None:
+                await store.retention.purge(retention)
         await asyncio.sleep(_PURGE_SECONDS)
 
 
-def _confirm(ledger: Ledger, calls: Sequence[tuple[UsageRow, Mapping[str, bool]]]) -> None:
+def confirm_booked(ledger: Ledger, amounts: Mapping[str, int]) -> None:
     """Tell the ledger which settled amounts the store now knows of."""
-    for row, booked in calls:
-        for account, leased in booked.items():
-            if leased and row.cost_nano:
-                ledger.confirm(account, row.cost_nano)
+    for account, amount in amounts.items():
+        ledger.confirm(account, amount)
 
 
 def client_dialects() -> list[ClientDialect]:

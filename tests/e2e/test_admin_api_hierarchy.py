@@ -49,7 +49,8 @@ def test_an_organization_is_shown_with_its_teams_and_members(admin: Admin) -> No
     shown = admin.read("/organization/info", organization_id=name)
     assert (shown["organization_alias"], shown["models"], shown["spend"]) == (alias, ["sonnet"], 1)
     assert [one["team_id"] for one in shown["teams"]] == [team]
-    assert shown["members"] == [{"organization_id": name, "user_id": user, "user_role": "org_admin"}]
+    (member,) = shown["members"]
+    assert (member["organization_id"], member["user_id"], member["user_role"]) == (name, user, "org_admin")
     assert admin.read("/organization/list", org_alias=alias) == [shown]
     assert admin.read("/organization/list", org_id=name) == [shown]
     error_of(admin.get("/organization/info", organization_id="no"), 404)

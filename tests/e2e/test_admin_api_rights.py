@@ -81,6 +81,18 @@ CASES: dict[str, Case] = {
         {ADMIN, VIEWER, ORGANIZER, LEADER},
         {ADMIN, VIEWER},
     ),
+    "/v2/key/info": Case(
+        post("/v2/key/info", lambda p: {"keys": [p.key()]}),
+        {ADMIN, VIEWER, ORGANIZER, LEADER, USER},
+        {ADMIN, VIEWER},
+        lambda p: p.member,
+    ),
+    "/key/aliases": Case(
+        get("/key/aliases", lambda p: {"search": p.named_key(), "size": 1000}),
+        {ADMIN, VIEWER, ORGANIZER, LEADER, USER},
+        {ADMIN, VIEWER},
+        lambda p: f"of-{p.team}",
+    ),
     "/key/health": Case(post("/key/health", lambda p: {}), EVERYBODY, EVERYBODY),
     "/key/update": Case(post("/key/update", lambda p: {"key": p.key(), "rpm_limit": 1}), *MANAGERS),
     "/key/bulk_update": Case(
@@ -104,6 +116,15 @@ CASES: dict[str, Case] = {
         {ADMIN, VIEWER},
         lambda p: p.team,
     ),
+    "/team/available": Case(get("/team/available", lambda p: {}), EVERYBODY, EVERYBODY),
+    "/team/permissions_list": Case(
+        get("/team/permissions_list", lambda p: {"team_id": p.team}),
+        {ADMIN, VIEWER, ORGANIZER, LEADER},
+        {ADMIN, VIEWER},
+    ),
+    "/team/permissions_update": Case(
+        post("/team/permissions_update", lambda p: {"team_id": p.team, "team_member_permissions": []}), *MANAGERS
+    ),
     "/team/update": Case(post("/team/update", lambda p: {"team_id": p.team, "team_alias": "x"}), *MANAGERS),
     "/team/delete": Case(post("/team/delete", lambda p: {"team_ids": [p.new_team()]}), *ORGANIZERS),
     "/team/block": Case(post("/team/block", lambda p: {"team_id": p.new_team()}), *ORGANIZERS),
@@ -122,6 +143,10 @@ CASES: dict[str, Case] = {
     "/team/member_delete": Case(post("/team/member_delete", member_of), *MANAGERS),
     "/user/new": Case(post("/user/new", lambda p: {"organizations": [p.organization]}), *ORGANIZERS),
     "/user/info": Case(get("/user/info", lambda p: {"user_id": p.member}), {ADMIN, VIEWER, USER}, {ADMIN, VIEWER}),
+    "/v2/user/info": Case(
+        get("/v2/user/info", lambda p: {"user_id": p.member}), {ADMIN, VIEWER, USER}, {ADMIN, VIEWER}
+    ),
+    "/user/available_roles": Case(get("/user/available_roles", lambda p: {}), EVERYBODY, EVERYBODY),
     "/user/list": Case(get("/user/list", lambda p: {}), *OVERSEERS),
     "/user/update": Case(post("/user/update", lambda p: {"user_id": p.member, "user_alias": "x"}), *ADMINS),
     "/user/bulk_update": Case(
@@ -169,6 +194,7 @@ CASES: dict[str, Case] = {
     "/budget/new": Case(post("/budget/new", lambda p: {"max_budget": 1}), *ADMINS),
     "/budget/info": Case(post("/budget/info", lambda p: {"budgets": ["b"]}), *OVERSEERS),
     "/budget/list": Case(get("/budget/list", lambda p: {}), *OVERSEERS),
+    "/budget/alerts": Case(get("/budget/alerts", lambda p: {}), *OVERSEERS),
     "/budget/settings": Case(
         get("/budget/settings", lambda p: {"budget_id": p.made("/budget/new")["budget_id"]}), *OVERSEERS
     ),

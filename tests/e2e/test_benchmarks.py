@@ -16,6 +16,14 @@ CASES = (
 )
 
 
+def test_a_failover_is_measured() -> None:
+    command = (sys.executable, "-m", "benchmarks.failover", "--calls", "3", "--delay", "1")
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    figures = {line[:42].strip(): float(line[42:].split()[0]) for line in done.stdout.splitlines()}
+    assert figures["a call whose first deployment refuses"] > figures["the refusing upstream's round trip"] > 1
+
+
 def test_a_quick_run_measures_every_figure(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     done = subprocess.run(

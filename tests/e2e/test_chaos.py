@@ -88,7 +88,7 @@ async def test_all_books_agree_after_hangups_and_killed_workers(
             outcomes = play(gateway, list(company.keys.values()))
             kill_all_at_work(gateway, company.keys["of others"])
             rows = wait_until_settled(gateway, simulator, outcomes)
-            check_refusals(outcomes, company)
+            check_refusals(outcomes, company, gateway.errors())
             check_rows(rows, simulator, outcomes)
             check_levels(gateway, company, rows)
             assert "Traceback" not in gateway.errors()
@@ -233,10 +233,10 @@ def taken_calls(simulator: Simulator) -> list[dict[str, Any]]:
     return [call for call in simulator.calls() if call["fault"] != "throttle"]
 
 
-def check_refusals(outcomes: list[Outcome], company: Company) -> None:
+def check_refusals(outcomes: list[Outcome], company: Company, log: str) -> None:
     """Every level with a small budget has refused, by name, and nothing else went wrong."""
     statuses = Counter(outcome.status for outcome in outcomes)
-    assert statuses.keys() <= {200, 402, None}, statuses
+    assert statuses.keys() <= {200, 402, None}, f"{statuses}\n{log[-20_000:]}"
     assert statuses[200] > CALLS // 8, statuses
     told = b"\n".join(outcome.body for outcome in outcomes if outcome.status == 402).decode()
     for level in company.levels:

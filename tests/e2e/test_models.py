@@ -106,6 +106,6 @@ def test_added_models_outlive_a_restart_and_a_broken_one_stops_nobody(tmp_path: 
         assert gateway.post("/v1/chat/completions", body).status == 200
         (broken,) = (model for model in gateway.get("/model/info").json()["data"] if model["model_name"] == "keyed")
         assert "SOME_KEY` is not set" in broken["model_info"]["error"]
-        assert "added model cannot be called" in gateway.errors()
+        assert "model cannot be called" in gateway.errors()
         assert gateway.post("/model/delete", {"id": broken["model_info"]["id"]}).status == 200
     assert b"sk-some-key" not in (home / "sekisho.db").read_bytes()

@@ -269,6 +269,17 @@ def test_a_window_that_is_added_to_a_used_key_begins_empty(gateway: Gateway) -> 
     assert gateway.post(CHAT, chat(), key).status == 200
 
 
+def test_of_two_windows_the_tighter_refuses_and_both_count(gateway: Gateway) -> None:
+    day, month = ({"budget_duration": each, "max_budget": 5.0} for each in ("1d", "30d"))
+    key = gateway.make_key(budget_limits=[day, month | {"max_budget": 0.000001}])
+    assert gateway.post(CHAT, chat(), key).status == 402
+    gateway.post("/key/update", {"key": key, "budget_limits": [day, month]})
+    assert gateway.post(CHAT, chat(), key).status == 200
+    (cost,) = [row["spend"] for row in rows_of(gateway, key) if row["spend"]]
+    windows = gateway.get(f"/key/info?key={key}").json()["info"]["budget_limits"]
+    assert [window["spend"] for window in windows] == [cost, cost]
+
+
 def test_several_workers_share_one_budget_and_one_rate(
     tmp_path: Path, simulator: Simulator, running_simulator: Simulator
 ) -> None:

@@ -258,11 +258,11 @@ def test_local_days_need_their_calls_and_not_too_many(tmp_path: Path, monkeypatc
 def test_too_many_users_to_show_are_left_out_but_not_out_of_the_sums(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports_daily, "MOST_LINES", 3)
-    monkeypatch.setattr(reports_daily, "_MOST_ENTITIES", 1)
+    monkeypatch.setattr(reports_daily, "MOST_ENTITIES", 1)
     monkeypatch.setattr(reports_daily, "MOST_KEYS", 1)
     activity = world.read("/user/daily/activity", **WEEK)
     shown = {name for day in activity["results"] for name in day["breakdown"]["entities"]}
     assert shown == {"ron"}
     assert activity["metadata"]["total_spend"] == 10.0
     assert activity["metadata"]["total_api_keys"] == 4
+    assert activity["metadata"]["total_entities"] == 4

@@ -95,7 +95,7 @@ def test_beyond_this_machine_nothing_is_simulated_and_no_key_is_printed(tmp_path
         assert not (tmp_path / "home" / "starter.key").exists()
         answer = call(gateway.url.replace("0.0.0.0", "127.0.0.1") + "/v1/chat/completions", CHAT, gateway.master_key)
         assert answer.status == 502
-        assert "credentials" in answer.json()["error"]["message"]
+        assert "CredentialsRefused" in answer.json()["error"]["message"]
 
 
 def test_the_master_key_may_come_from_litellm_s_variable_or_the_file(tmp_path: Path) -> None:
@@ -132,6 +132,7 @@ def test_version_and_check(tmp_path: Path) -> None:
         "  - model_name: a\n    litellm_params: {model: bedrock/us.amazon.nova-pro-v1:0, aws_region_name: us-east-1}\n"
         "  - model_name: b\n    litellm_params: {model: openai/gpt-4o}\n"
         "  - model_name: nova/*\n    litellm_params: {model: bedrock/us.amazon.nova-pro-v1:0}\n"
+        "  - model_name: lab/*\n    litellm_params: {model: nobody/*}\n"
         "router_settings:\n  rooting_strategy: x\n"
     )
     result = run("check", str(config), home=tmp_path)
@@ -139,5 +140,6 @@ def test_version_and_check(tmp_path: Path) -> None:
     assert "rooting_strategy" in result.stderr
     assert "routing_strategy" in result.stderr
     assert "openai/gpt-4o" in result.stderr
-    assert "'nova/*': wildcards are not served yet" in result.stderr
+    assert "'lab/*' do not reach this deployment" in result.stderr
+    assert "nova/*" not in result.stderr
     assert run("check", "--strict", str(config), home=tmp_path).returncode == 1

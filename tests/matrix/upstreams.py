@@ -67,7 +67,7 @@ UPSTREAMS = {
 
 
 def write_config(simulator_url: str) -> dict[str, Any]:
-    """The gateway's configuration: every upstream as a model of that name. Nothing is tried twice."""
+    """The gateway's configuration: every upstream as a model of that name. Nothing is tried twice, or waits."""
     models = [
         {
             "model_name": name,
@@ -80,7 +80,7 @@ def write_config(simulator_url: str) -> dict[str, Any]:
     return {
         "model_list": [*models, {"model_name": ROADLESS, "litellm_params": both}],
         "litellm_settings": {"enable_anthropic_prompt_caching": False},
-        "router_settings": {"num_retries": 0},
+        "router_settings": {"num_retries": 0, "queue": {"max_seconds": 0}},
     }
 
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -19,6 +19,7 @@ from sekisho.core.clock import ManualClock
 from sekisho.core.ids import new_id
 from sekisho.core.usage import Usage
 from sekisho.gateway.catalogue import Catalogue
+from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.worlds import WorldKeeper
 from sekisho.identity.authenticate import Identity
 from sekisho.identity.rights import RIGHTS
@@ -27,9 +28,10 @@ from sekisho.store.balances import account_names
 from sekisho.store.engine import Store, open_store
 from sekisho.store.records import Budgeted, UsageRow
 from tests.support.gateway import Answer, call
-from tests.support.offered import keep_offered
+from tests.support.offered import FineHealth, SameFiles, keep_offered
 from tests.support.postgres import create_database, run_server, skip_or_fail
 from tests.support.servers import serve_app
+from tests.support.usage import make_usage
 
 Result = TypeVar("Result")
 
@@ -43,7 +45,6 @@ class Admin:
 
     clock: ManualClock
     url: str = ""
-    changes: list[tuple[str, str]] = field(default_factory=list)
     _store: Store | None = None
     _control: FastAPI | None = None
     _loop: asyncio.AbstractEventLoop | None = None
@@ -93,7 +94,7 @@ class Admin:
             "http_status": 200,
             "usage": Usage(input=10, output=20, cache_read=5),
         }
-        row = UsageRow(cost_nano=cost, **{**known, **fields})
+        row = make_usage(cost_nano=cost, **{**known, **fields})
 
         async def record() -> None:
             assert self._store is not None
@@ -135,11 +136,12 @@ class Admin:
             store=store,
             identity=identity,
             clock=self.clock,
-            catalogue=Catalogue(lambda: worlds.world),
+            catalogue=Catalogue(lambda: worlds.world, Traffic(self.clock)),
             worlds=worlds,
+            reloader=SameFiles(),
+            health=FineHealth(),
             may_use=may_use,
             version="1.2.3",
-            on_change=(lambda kind, changed: self.changes.append((kind, changed)),),
         )
 
 
@@ -152,20 +154,21 @@ def run_admin(database_url: str) -> Iterator[Admin]:
 
 async def book(store: Store, row: UsageRow, now: float) -> dict[str, bool]:
     """The accounts that the gateway books a call on: of every level it belongs to, in every window that is open."""
+    caller = row.caller
     owners: list[tuple[ScopeKind, str, Budgeted | None]] = []
-    if row.key_hash is not None and (key := await store.keys.get(row.key_hash)) is not None:
+    if caller.key_hash is not None and (key := await store.keys.get(caller.key_hash)) is not None:
         owners.append(("key", key.account_id, key))
-    if row.user_id is not None:
-        owners.append(("user", row.user_id, await store.users.get(row.user_id)))
-    if row.team_id is not None:
-        owners.append(("team", row.team_id, await store.teams.get(row.team_id)))
-    if row.team_id is not None and row.user_id is not None:
-        member = await store.teams.member(row.team_id, row.user_id)
-        owners.append(("member", member_id(row.team_id, row.user_id), member))
-    if row.project_id is not None:
-        owners.append(("project", row.project_id, await store.projects.get(row.project_id)))
-    if row.organization_id is not None:
-        owners.append(("organization", row.organization_id, await store.organizations.get(row.organization_id)))
+    if caller.user_id is not None:
+        owners.append(("user", caller.user_id, await store.users.get(caller.user_id)))
+    if caller.team_id is not None:
+        owners.append(("team", caller.team_id, await store.teams.get(caller.team_id)))
+    if caller.team_id is not None and caller.user_id is not None:
+        member = await store.teams.member(caller.team_id, caller.user_id)
+        owners.append(("member", member_id(caller.team_id, caller.user_id), member))
+    if caller.project_id is not None:
+        owners.append(("project", caller.project_id, await store.projects.get(caller.project_id)))
+    if caller.organization_id is not None:
+        owners.append(("organization", caller.organization_id, await store.organizations.get(caller.organization_id)))
     if row.end_user is not None:
         owners.append(("customer", row.end_user, await store.customers.get(row.end_user)))
     owners += [("tag", tag, await store.tags.get(tag)) for tag in row.tags]

@@ -1,7 +1,8 @@
 """The store's side of leases, in memory: the model that the SQL is held against, and what ledger tests run on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from sekisho.core.errors import StoreUnavailable
 from sekisho.core.escrow import Grant, Want
 
 
@@ -27,16 +28,19 @@ class Book:
 
 
 class MemoryEscrow:
-    """One worker's access to the book."""
+    """One worker's access to the book. `away` refuses it; `deaf` does what is asked, and loses the answer."""
 
     def __init__(self, book: Book, worker: str = "one", share: int = 8) -> None:
         self.book = book
         self.worker = worker
         self.share = share
         self.asked = 0
+        self.away = False
+        self.deaf = False
 
     async def lease(self, wants: Sequence[Want]) -> list[Grant]:
         self.asked += 1
+        self._reach()
         grants = []
         for want in wants:
             spent, leased = self.book.spent.get(want.account, 0), self.book.leased(want.account)
@@ -47,11 +51,27 @@ class MemoryEscrow:
             key = (self.worker, want.account)
             self.book.leases[key] = self.book.leases.get(key, 0) + amount
             grants.append(Grant(amount=amount, spent=spent, left=left - amount))
+        self._answer()
         return grants
 
     async def give_back(self, amounts: Sequence[tuple[str, int]]) -> None:
+        self._reach()
         for account, amount in amounts:
             self.book.leases[self.worker, account] -= amount
+        self._answer()
 
-    async def wanted(self, accounts: Sequence[str]) -> list[str]:
+    async def held(self, accounts: Collection[str]) -> dict[str, int]:
+        self._reach()
+        return {name: amount for (worker, name), amount in self.book.leases.items() if worker == self.worker}
+
+    async def wanted(self, accounts: Collection[str]) -> list[str]:
+        self._reach()
         return [name for name in accounts if name in self.book.wanted]
+
+    def _reach(self) -> None:
+        if self.away:
+            raise StoreUnavailable("away")
+
+    def _answer(self) -> None:
+        if self.deaf:
+            raise StoreUnavailable("away")

@@ -15,7 +15,7 @@ from h2.connection import H2Connection
 from h2.settings import SettingCodes
 from hyperframe.frame import Frame, GoAwayFrame
 
-from sekisho.gateway.server import Server
+from sekisho.http.server import Server
 
 _HANGING_SECONDS = 60
 

@@ -8,10 +8,12 @@ from typing import cast
 from sekisho.assembly import resolve_deployment
 from sekisho.config.deployments import group_deployments
 from sekisho.config.snapshot import Deployment, Snapshot
+from sekisho.core.catalogue import DeploymentHealth
 from sekisho.core.clock import ManualClock
 from sekisho.core.model import ModelFacts
 from sekisho.core.money import Price, Rates, Tier
 from sekisho.core.target import ProviderEnvironment, Target
+from sekisho.gateway.reloading import Reloaded
 from sekisho.gateway.worlds import WorldKeeper
 from sekisho.identity.authenticate import Identity
 from sekisho.store.engine import Store
@@ -36,10 +38,18 @@ OFFERED = Snapshot(
     deployments=(_SONNET, _MYSTERY),
     groups=group_deployments((_SONNET, _MYSTERY)),
     model_group_alias={"claude": "sonnet"},
+    hidden_aliases=frozenset({"claude"}),
     fallbacks={"sonnet": ("mystery",)},
 )
+
+
+def _place(deployment_id: str) -> dict[str, str | None]:
+    return {"deployment_id": deployment_id, "bucket": deployment_id, "account": None, "region": "us-east-1"}
+
+
 _TARGETS = {
     "deployment-1": SimpleNamespace(
+        **_place("deployment-1"),
         provider="bedrock",
         dialects={"chat": ("bedrock_converse",)},
         facts=ModelFacts(
@@ -56,12 +66,38 @@ _TARGETS = {
         ),
     ),
     "deployment-2": SimpleNamespace(
+        **_place("deployment-2"),
         provider="bedrock",
         dialects={"chat": ("bedrock_converse",)},
         facts=ModelFacts(tools=False, tool_choice=False, sampling="none", stop_sequences=False),
         price=None,
     ),
 }
+
+
+class SameFiles:
+    """Files of a configuration that say what they said before."""
+
+    async def reload(self) -> Reloaded:
+        return Reloaded(changed=False, findings=())
+
+
+class FineHealth:
+    """Deployments that always answer."""
+
+    async def find(self, model: str | None = None, deployment_id: str | None = None) -> list[DeploymentHealth]:
+        return [
+            DeploymentHealth(
+                model_name=each.model_name,
+                deployment_id=each.id,
+                model=each.model,
+                params=each.params,
+                error=None,
+                milliseconds=1,
+                checked_at=0.0,
+            )
+            for each in OFFERED.deployments
+        ]
 
 
 def keep_offered(store: Store, identity: Identity) -> WorldKeeper:

@@ -37,6 +37,12 @@ class Place:
     def key(self) -> str:
         return self.admin.new_key(team_id=self.team, user_id=self.member)
 
+    def named_key(self) -> str:
+        """The alias of a key of the member, which tells the team."""
+        alias = unique(f"of-{self.team}")
+        self.admin.new_key(team_id=self.team, user_id=self.member, key_alias=alias)
+        return alias
+
     def new_team(self) -> str:
         team: str = self.admin.make("/team/new", {"organization_id": self.organization})["team_id"]
         return team

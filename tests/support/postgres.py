@@ -3,8 +3,10 @@
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,13 +51,30 @@ def run_server() -> Iterator[Path]:
 
 def start_server(folder: Path) -> None:
     """Start the server whose data is in `folder`, and wait until it answers."""
-    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=60"
+    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
     _control(folder, "-l", f"{folder}/log", "-o", options, "start")
 
 
 def stop_server(folder: Path) -> None:
     """Stop the server as a crash does: it ends at once, and recovers when it is started again."""
     _control(folder, "-m", "immediate", "stop")
+
+
+def kill_server(folder: Path) -> None:
+    """End the server as SIGKILL does; what it has forked notices that soon."""
+    os.kill(int((folder / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+
+
+def restart_server(folder: Path) -> None:
+    """Start the server again after it was killed, once nothing is left of it."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return start_server(folder)
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def _control(folder: Path, *arguments: str) -> None:

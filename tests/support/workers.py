@@ -34,15 +34,27 @@ def _children(parent: int) -> list[int]:
 @contextlib.contextmanager
 def connect_to(gateway: Gateway, worker: int, workers: Sequence[int]) -> Iterator[HTTPConnection]:
     """A connection to this worker. All of them listen on one socket, so the others stand still while it is made."""
-    others = [pid for pid in workers if pid != worker]
-    connection = HTTPConnection(urlsplit(gateway.url).netloc, timeout=60)
+    deadline = monotonic() + 60
+    while (connection := _try_to_connect(gateway, [pid for pid in workers if pid != worker])) is None:
+        assert monotonic() < deadline, f"worker {worker} takes no connection"
+        sleep(0.5)  # one that holds a lock of the database must get to letting go of it before it stands still again
+    with contextlib.closing(connection):
+        yield connection
+
+
+def _try_to_connect(gateway: Gateway, others: Sequence[int]) -> HTTPConnection | None:
+    """None when one of the others has taken the connection before it stood still, or holds a lock of the database."""
+    connection = HTTPConnection(urlsplit(gateway.url).netloc, timeout=2)
     for pid in others:
         os.kill(pid, signal.SIGSTOP)
     try:
         connection.request("GET", "/health/liveliness")
         connection.getresponse().read()
+    except TimeoutError:
+        connection.close()
+        return None
     finally:
         for pid in others:
             os.kill(pid, signal.SIGCONT)
-    with contextlib.closing(connection):
-        yield connection
+    connection.sock.settimeout(60)
+    return connection

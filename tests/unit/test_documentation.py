@@ -1,9 +1,12 @@
 """The READMEs agree with each other, and what the documentation links to exists."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+
+from sekisho.cli.check import check
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = [_ROOT / "README.md", _ROOT / "README.ja.md", _ROOT / "CHANGELOG.md", *sorted((_ROOT / "docs").rglob("*.md"))]
@@ -35,3 +38,18 @@ def test_both_readmes_link_to_the_same_pages() -> None:
         for name in ("README.md", "README.ja.md")
     )
     assert english == japanese
+
+
+def test_what_the_page_on_accounts_shows_can_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = read_blocks("docs/accounts.md")
+    (config,) = (text for language, text in blocks if language == "yaml")
+    monkeypatch.setenv("EXTERNAL_ID", "a-word-of-your-own")
+    monkeypatch.setenv("SEKISHO_MASTER_KEY", "sk-long-enough-for-a-master-key")
+    (tmp_path / "config.yaml").write_text(config)
+    assert check(tmp_path / "config.yaml", strict=True) == 0, capsys.readouterr().err
+    policies = [json.loads(text) for language, text in blocks if language == "json"]
+    assert len(policies) == 3
+    actions = {action for policy in policies for statement in policy["Statement"] for action in statement["Action"]}
+    assert {"sts:AssumeRole", "bedrock:InvokeModel", "servicequotas:ListServiceQuotas"} <= actions

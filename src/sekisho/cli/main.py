@@ -63,6 +63,22 @@ def check(
     raise typer.Exit(run(file, strict))
 
 
+@app.command(help="Examine every deployment, read-only. / すべてのデプロイメントを読み取りだけで診断する。")
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(help="Configuration file (default: the built-in one). / 設定ファイル。")
+    ] = None,
+    call: Annotated[
+        bool, typer.Option("--call", help="Ask each model for one token, which is billed. / 1 トークンだけ呼び出す。")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON. / JSON で出力する。")] = False,
+) -> None:
+    """Examine every deployment."""
+    from sekisho.cli.doctor import doctor as run  # noqa: PLC0415  # as above
+
+    raise typer.Exit(run(file, call=call, as_json=as_json))
+
+
 @audit_app.callback()
 def audit() -> None:
     """Options of all commands about the audit trail."""

@@ -12,15 +12,18 @@ from msgspec import Struct
 from sekisho.assembly import Settings, assemble, prepare_store, resolve, simulation_needed
 from sekisho.cli.banner import Ready, write_banner
 from sekisho.cli.home import find_home, keep_master_key, keep_starter_key
-from sekisho.cli.sockets import is_loopback, listen, stop_on_signals
-from sekisho.cli.workers import run_workers
+from sekisho.cli.signals import reload_on_hangup, stop_on_signals
+from sekisho.cli.sockets import is_loopback, listen
+from sekisho.cli.workers import Workers
 from sekisho.config import default, load
 from sekisho.config.snapshot import Loaded
 from sekisho.core.clock import SystemClock
 from sekisho.core.errors import ConfigError, StoreUnavailable
 from sekisho.core.target import Counterpart, ProviderEnvironment
+from sekisho.gateway.reloading import Reloaded
 from sekisho.gateway.roads import World
-from sekisho.gateway.server import Server
+from sekisho.http.server import Server
+from sekisho.policy.wildcards import ANY
 from sekisho.simulator.app import build_simulator
 from sekisho.simulator.settings import DEFAULT_ACCESS_KEY, DEFAULT_SECRET_KEY, SimulatorSettings
 from sekisho.telemetry.log import configure_logging
@@ -51,9 +54,8 @@ def serve(config: Path | None, host: str, port: int, workers: int) -> int:
 
 
 def _plan(config: Path | None, host: str, port: int, workers: int) -> Plan:
-    loaded = load(config, os.environ) if config is not None else default(os.environ)
-    for finding in loaded.findings:
-        print(f"{finding.where}: {finding.level}: {finding.message}", file=sys.stderr)
+    loaded = _load(None if config is None else str(config))
+    _print_findings(loaded)
     os.environ.update(loaded.bootstrap.environment)
     is_local = is_loopback(host)
     home = find_home()
@@ -68,6 +70,7 @@ def _plan(config: Path | None, host: str, port: int, workers: int) -> Plan:
     settings = Settings(
         snapshot=loaded.snapshot,
         master_key=master_key,
+        config=str(config) if config is not None else None,
         database_url=database_url or f"sqlite:///{home / 'sekisho.db'}",
         spool=str(home / "spool"),
         workers=workers,
@@ -125,8 +128,13 @@ def _resolve_models(settings: Settings) -> World:
 
 def _callable_models(world: World, *, simulated: bool = False) -> tuple[str, ...]:
     """The names of models with a deployment that can be called, or is simulated, in the order of the configuration."""
-    targets = [world.targets[one.id] for one in world.snapshot.deployments if one.id in world.targets]
-    return tuple(dict.fromkeys(target.model_name for target in targets if target.simulated or not simulated))
+    names: dict[str, None] = {}
+    for deployment in world.snapshot.deployments:
+        target = world.targets.get(deployment.id)
+        callable_as_wildcard = ANY in deployment.model_name and deployment.id not in world.problems and not simulated
+        if callable_as_wildcard or (target is not None and (target.simulated or not simulated)):
+            names[deployment.model_name] = None
+    return tuple(names)
 
 
 def _shown_host(host: str) -> str:
@@ -146,20 +154,46 @@ async def _run(plan: Plan) -> None:
     stopping = stop_on_signals()
     simulator = asyncio.create_task(_run_simulator(plan, stopping))
     if plan.workers > 1:
-        print(write_banner(plan.ready), flush=True)
-        await run_workers(plan.workers, plan.settings, plan.listener, stopping)
+        await _run_workers(plan, stopping)
     else:
         await _run_gateway(plan, stopping)
     await simulator
 
 
+async def _run_workers(plan: Plan, stopping: asyncio.Event) -> None:
+    workers = Workers(plan.workers, plan.settings, plan.listener)
+
+    async def reload() -> None:
+        loaded = await asyncio.to_thread(_load, plan.settings.config)
+        _print_findings(loaded)
+        workers.adopt(loaded.snapshot)
+
+    with reload_on_hangup(reload):
+        print(write_banner(plan.ready), flush=True)
+        await workers.run_until(stopping)
+
+
 async def _run_gateway(plan: Plan, stopping: asyncio.Event) -> None:
     app = await assemble(plan.settings)
-    print(write_banner(plan.ready), flush=True)
+
+    async def reload() -> None:
+        _print_findings(await app.reloader.reload())
+
     try:
-        await Server(app).run_until(stopping, plan.listener)
+        with reload_on_hangup(reload):
+            print(write_banner(plan.ready), flush=True)
+            await Server(app).run_until(stopping, plan.listener)
     finally:
         await app.close()
+
+
+def _load(config: str | None) -> Loaded:
+    return load(Path(config), os.environ) if config is not None else default(os.environ)
+
+
+def _print_findings(read: Loaded | Reloaded) -> None:
+    for finding in read.findings:
+        print(f"{finding.where}: {finding.level}: {finding.message}", file=sys.stderr)
 
 
 async def _run_simulator(plan: Plan, stopping: asyncio.Event) -> None:

@@ -8,9 +8,10 @@ import sys
 
 import uvloop
 
-from sekisho.cli.sockets import listen, stop_on_signals
+from sekisho.cli.signals import stop_on_signals
+from sekisho.cli.sockets import listen
 from sekisho.core.clock import SystemClock
-from sekisho.gateway.server import Server
+from sekisho.http.server import Server
 from sekisho.simulator.app import build_simulator
 from sekisho.simulator.settings import DEFAULT_ACCESS_KEY, DEFAULT_SECRET_KEY, SimulatorSettings
 from sekisho.telemetry.log import configure_logging

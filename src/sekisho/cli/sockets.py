@@ -1,8 +1,6 @@
-"""Listening sockets, and the signals that end a server."""
+"""Listening sockets."""
 
-import asyncio
 import ipaddress
-import signal
 import socket
 
 _BACKLOG = 2048
@@ -31,12 +29,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGINT and SIGTERM set, in the running loop."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    return stopping

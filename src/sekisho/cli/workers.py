@@ -1,70 +1,111 @@
 """Several processes on one listening socket, watched over by their parent.
 
 The parent serves no calls. It hands each worker the listening socket and, through its standard input, the settings:
-they hold secrets, which neither arguments nor the environment would keep. A worker that dies is replaced; one whose
-standard input closes has lost its parent and stops.
+they hold secrets, which neither arguments nor the environment would keep. Each line that follows is a configuration to
+use from then on. A worker that dies is replaced; one whose standard input closes has lost its parent and stops.
 """
 
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import socket
 import sys
 
 import msgspec
 import uvloop
 
-from sekisho.assembly import Settings, assemble
-from sekisho.cli.sockets import stop_on_signals
-from sekisho.gateway.server import Server
+from sekisho.assembly import Application, Settings, assemble
+from sekisho.cli.signals import stop_on_signals
+from sekisho.config.snapshot import Snapshot
+from sekisho.http.server import Server
 from sekisho.telemetry.log import configure_logging
 
 _RESTART_SECONDS = 1.0
+_LONGEST_LINE = 256 * 1024 * 1024
 _log = logging.getLogger("sekisho")
 
 
-async def run_workers(count: int, settings: Settings, listener: socket.socket, stopping: asyncio.Event) -> None:
-    """Keep `count` workers running until `stopping` is set; then wait until they have finished."""
-    await asyncio.gather(*(_keep_worker(settings, listener, stopping) for _ in range(count)))
+class Workers:
+    """The workers of one gateway."""
+
+    def __init__(self, count: int, settings: Settings, listener: socket.socket) -> None:
+        self._count = count
+        self._settings = settings
+        self._listener = listener
+        self._inputs: set[asyncio.StreamWriter] = set()
+
+    async def run_until(self, stopping: asyncio.Event) -> None:
+        """Keep the workers running until `stopping` is set; then wait until they have finished."""
+        await asyncio.gather(*(self._keep_one(stopping) for _ in range(self._count)))
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Have all workers use this configuration, those too that will replace others."""
+        self._settings = msgspec.structs.replace(self._settings, snapshot=snapshot)
+        line = _write_line(snapshot)
+        for writer in self._inputs:
+            writer.write(line)
+
+    async def _keep_one(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            worker = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "sekisho.cli.workers", str(self._listener.fileno())),
+                stdin=asyncio.subprocess.PIPE,
+                pass_fds=(self._listener.fileno(),),
+            )
+            assert worker.stdin is not None
+            worker.stdin.write(_write_line(self._settings))
+            self._inputs.add(worker.stdin)
+            ended = asyncio.create_task(worker.wait())
+            told = asyncio.create_task(stopping.wait())
+            await asyncio.wait((ended, told), return_when=asyncio.FIRST_COMPLETED)
+            told.cancel()
+            self._inputs.discard(worker.stdin)
+            worker.stdin.close()
+            status = await ended
+            if not stopping.is_set():
+                _log.error("a worker ended with status %s and is replaced", status)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), _RESTART_SECONDS)
 
 
-async def _keep_worker(settings: Settings, listener: socket.socket, stopping: asyncio.Event) -> None:
-    while not stopping.is_set():
-        worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "sekisho.cli.workers", str(listener.fileno())),
-            stdin=asyncio.subprocess.PIPE,
-            pass_fds=(listener.fileno(),),
-        )
-        assert worker.stdin is not None
-        worker.stdin.write(msgspec.json.encode(settings) + b"\n")
-        ended = asyncio.create_task(worker.wait())
-        told = asyncio.create_task(stopping.wait())
-        await asyncio.wait((ended, told), return_when=asyncio.FIRST_COMPLETED)
-        told.cancel()
-        worker.stdin.close()
-        status = await ended
-        if not stopping.is_set():
-            _log.error("a worker ended with status %s and is replaced", status)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _RESTART_SECONDS)
+def _write_line(message: Settings | Snapshot) -> bytes:
+    return msgspec.json.encode(message) + b"\n"
 
 
-async def _work(settings: Settings, listener: socket.socket) -> None:
+async def _work(listener: socket.socket) -> None:
     stopping = stop_on_signals()
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stopping.set)
-    app = await assemble(settings)
+    orders = asyncio.StreamReader(limit=_LONGEST_LINE)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    app = await assemble(msgspec.json.decode(await orders.readline(), type=Settings), spread=_have_parent_reload)
+    following = asyncio.create_task(_follow_orders(orders, app, stopping), name="orders")
     try:
         await Server(app).run_until(stopping, listener)
     finally:
+        following.cancel()
         await app.close()
+
+
+async def _follow_orders(orders: asyncio.StreamReader, app: Application, stopping: asyncio.Event) -> None:
+    """Use each configuration that the parent sends, and stop when there is no parent any more."""
+    while line := await orders.readline():
+        try:
+            app.reloader.adopt(msgspec.json.decode(line, type=Snapshot))
+        except Exception:  # noqa: BLE001  # whatever it is, what runs must go on
+            _log.exception("the configuration could not be used, so nothing has changed in this worker")
+    stopping.set()
+
+
+def _have_parent_reload() -> None:
+    os.kill(os.getppid(), signal.SIGHUP)
 
 
 def main() -> None:
     """Be one worker: the listening socket's number is the argument, the settings come as the first line of input."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the parent, also when a whole group is sent it
     configure_logging()
-    settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=Settings)
-    listener = socket.socket(fileno=int(sys.argv[1]))
-    uvloop.run(_work(settings, listener))
+    uvloop.run(_work(socket.socket(fileno=int(sys.argv[1]))))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sekisho.config import keys
-from sekisho.config.deployments import collect_access_groups, group_deployments, read_deployment
+from sekisho.config.deployments import collect_access_groups, group_deployments, list_wildcards, read_deployment
 from sekisho.config.environment import PREFIX, resolve_values
 from sekisho.config.places import Document, Path, Report, show_name, show_path
 from sekisho.config.sections import nearest_name
@@ -87,10 +87,12 @@ def add_to(snapshot: Snapshot, deployments: Sequence[Deployment], fallbacks: Map
     if not deployments and not fallbacks:
         return snapshot
     every = (*snapshot.deployments, *deployments)
+    groups = group_deployments(every)
     return replace(
         snapshot,
         deployments=every,
-        groups=group_deployments(every),
+        groups=groups,
+        wildcards=list_wildcards(groups),
         access_groups=collect_access_groups(every),
         fallbacks={**snapshot.fallbacks, **fallbacks},
     )

@@ -9,10 +9,25 @@ import msgspec
 from sekisho.config import keys
 from sekisho.config.kinds import is_secret
 from sekisho.config.places import Document, Path, Report, show_name
+from sekisho.config.router import read_allowed_fails
 from sekisho.config.sections import check_block, check_information, require_text
 from sekisho.config.snapshot import Deployment
 
-_TYPED = ("weight", "rpm", "tpm", "order", "timeout", "stream_timeout", "drop_params")
+_TYPED = (
+    "weight",
+    "rpm",
+    "tpm",
+    "order",
+    "max_parallel_requests",
+    "timeout",
+    "stream_timeout",
+    "connect_timeout",
+    "idle_timeout",
+    "total_timeout",
+    "num_retries",
+    "cooldown_time",
+    "drop_params",
+)
 
 
 def read_deployments(
@@ -39,6 +54,12 @@ def group_deployments(deployments: tuple[Deployment, ...]) -> dict[str, tuple[De
     return groups
 
 
+def list_wildcards(groups: Iterable[str]) -> tuple[str, ...]:
+    """The names with `*`, those with the most other letters first, and of these the ones with the fewest `*`."""
+    wildcards = [name for name in groups if "*" in name]
+    return tuple(sorted(wildcards, key=lambda name: (name.count("*") - len(name), name.count("*"), name)))
+
+
 def read_deployment(
     document: Document, entry: object, path: Path, defaults: Mapping[str, object], report: Report
 ) -> Deployment | None:
@@ -56,6 +77,7 @@ def read_deployment(
     if name is None or model is None:
         return None
     params = {**defaults, **params}
+    fields = {key: params.get(key) for key in _TYPED} | _read_patience(document, info, (*path, "model_info"), report)
     place = document.value_place(path)
     return Deployment(
         id=info.get("id") or _hash_entry(name, params),
@@ -64,7 +86,8 @@ def read_deployment(
         params=params,
         model_info=info,
         where=f"{place.file}:{place.line}",
-        **{key: params.get(key) for key in _TYPED},
+        tags=tuple(params.get("tags", ())),
+        **{key: value for key, value in fields.items() if value is not None},
     )
 
 
@@ -76,6 +99,17 @@ def collect_access_groups(deployments: Iterable[Deployment]) -> dict[str, tuple[
         for group in named if isinstance(named, list) else ():
             groups.setdefault(group, {})[deployment.model_name] = None
     return {group: tuple(names) for group, names in groups.items()}
+
+
+def _read_patience(document: Document, info: Mapping[str, Any], path: Path, report: Report) -> dict[str, Any]:
+    """What `model_info` says of failures; a `cooldown_time` there counts before that of the parameters."""
+    policy = info.get("allowed_fails_policy")
+    fields: dict[str, Any] = {"allowed_fails": info.get("allowed_fails")}
+    if policy is not None:
+        fields["allowed_fails_policy"] = read_allowed_fails(document, policy, (*path, "allowed_fails_policy"), report)
+    if "cooldown_time" in info:
+        fields["cooldown_time"] = info["cooldown_time"]
+    return fields
 
 
 def _hash_entry(name: str, params: Mapping[str, Any]) -> str:

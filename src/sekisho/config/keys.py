@@ -23,6 +23,7 @@ from sekisho.config.kinds import (
     TEXT,
     TEXTS,
     WINDOW,
+    ZONE,
     Kind,
 )
 
@@ -74,9 +75,47 @@ AWS: dict[str, Kind] = {
     "aws_sts_endpoint": TEXT,
     "aws_session_tags": COLLECTION,
     "aws_bedrock_runtime_endpoint": TEXT,
+    "aws_bedrock_control_plane_endpoint": TEXT,
 }
 
-_IDLE_FALLBACKS = _names("context_window_fallbacks content_policy_fallbacks")
+FALLBACKS: dict[str, Kind] = {
+    "fallbacks": COLLECTION,
+    "context_window_fallbacks": COLLECTION,
+    "content_policy_fallbacks": COLLECTION,
+    "budget_fallbacks": COLLECTION,
+}
+
+_BY_FAILURE = (
+    "BadRequestError AuthenticationError TimeoutError RateLimitError ContentPolicyViolationError InternalServerError"
+)
+RETRY_POLICY = Block({f"{name}Retries": COUNT for name in _BY_FAILURE.split()})
+
+ALLOWED_FAILS_POLICY = Block({f"{name}AllowedFails": COUNT for name in _BY_FAILURE.split()})
+
+STRATEGY_ARGS = Block(
+    {"lowest_latency_buffer": NUMBER}, _names("ttl max_latency_list_size rolling_window_size rpm tpm redis_kwargs")
+)
+
+OVERRIDES = Block(
+    {
+        **FALLBACKS,
+        "default_fallbacks": TEXTS,
+        "max_fallbacks": COUNT,
+        "num_retries": COUNT,
+        "model_group_alias": MAPPING,
+        "timeout": SECONDS,
+        "stream_timeout": SECONDS,
+        "max_attempt_seconds": SECONDS,
+        "routing_strategy": TEXT,
+        "routing_strategy_args": MAPPING,
+        "retry_policy": MAPPING,
+        "model_group_retry_policy": MAPPING,
+    },
+    _names("allowed_fails allowed_fails_policy cooldown_time max_retries retry_after enable_tag_filtering"),
+)
+"""What `router_settings` of a key or a team may say."""
+
+QUEUE = Block({"max_seconds": NUMBER, "max_depth": COUNT, "team_weights": MAPPING})
 
 TOP = Block(
     {
@@ -109,8 +148,15 @@ LITELLM_PARAMS = Block(
         "tpm": POSITIVE,
         "weight": COUNT,
         "order": COUNT,
+        "tags": TEXTS,
+        "max_parallel_requests": POSITIVE,
         "timeout": SECONDS,
         "stream_timeout": SECONDS,
+        "connect_timeout": SECONDS,
+        "idle_timeout": SECONDS,
+        "total_timeout": SECONDS,
+        "num_retries": COUNT,
+        "cooldown_time": NUMBER,
         "drop_params": BOOLEAN,
         **AWS,
         "sagemaker_base_url": TEXT,
@@ -119,14 +165,14 @@ LITELLM_PARAMS = Block(
     _IDLE_COSTS
     | _names("""
         custom_llm_provider litellm_credential_name region_name
-        itpm otpm tpd rpd max_parallel_requests max_retries num_retries cooldown_time tags max_budget budget_duration
+        itpm otpm tpd rpd max_retries max_budget budget_duration
         mock_response mock_timeout cache_control_injection_points modify_params additional_drop_params
         allowed_openai_params extra_body headers rust use_in_pass_through use_litellm_proxy
         merge_reasoning_content_in_choices configurable_clientside_auth_params default_api_key_tpm_limit
         default_api_key_rpm_limit max_file_size_mb model_info litellm_trace_id guardrails no-log
         temperature top_p top_k max_tokens max_completion_tokens stop seed n presence_penalty frequency_penalty
         reasoning_effort thinking response_format tools tool_choice parallel_tool_calls stream metadata user
-        aws_bedrock_control_plane_endpoint aws_iam_endpoint bedrock_tags performanceConfig guardrailConfig serviceTier
+        aws_iam_endpoint bedrock_tags performanceConfig guardrailConfig serviceTier
         requestMetadata
         vertex_project vertex_location vertex_credentials gcs_bucket_name tenant_id client_id client_secret
         azure_ad_token azure_username azure_password azure_scope watsonx_region_name s3_bucket_name s3_encryption_key_id
@@ -147,12 +193,17 @@ MODEL_INFO = Block(
         "supports_reasoning": BOOLEAN,
         "supports_function_calling": BOOLEAN,
         "access_groups": TEXTS,
+        "cooldown_time": NUMBER,
+        "allowed_fails": COUNT,
+        "allowed_fails_policy": MAPPING,
+        "health_check_model": TEXT,
+        "health_check_timeout": SECONDS,
+        "disable_background_health_check": BOOLEAN,
         **COSTS,
     },
     _IDLE_COSTS
     | _names("""
-        team_id team_public_model_name cooldown_time allowed_fails allowed_fails_policy tier
-        health_check_model health_check_timeout disable_background_health_check supported_environments
+        team_id team_public_model_name tier supported_environments
         supports_tool_choice supports_parallel_function_calling supports_system_messages supports_response_schema
         supports_pdf_input supports_audio_input supports_audio_output supports_web_search supports_assistant_prefill
         supports_native_streaming supports_url_context supports_computer_use supports_embedding_image_input
@@ -161,26 +212,29 @@ MODEL_INFO = Block(
 
 LITELLM_SETTINGS = Block(
     {
-        "fallbacks": COLLECTION,
+        **FALLBACKS,
         "default_fallbacks": TEXTS,
         "max_fallbacks": COUNT,
         "num_retries": COUNT,
         "request_timeout": SECONDS,
         "cooldown_time": NUMBER,
+        "allowed_fails": COUNT,
+        "tag_filtering_match_any": BOOLEAN,
         "drop_params": BOOLEAN,
         "callbacks": TEXTS,
         "success_callback": TEXTS,
         "failure_callback": TEXTS,
+        "require_auth_for_metrics_endpoint": BOOLEAN,
         "enable_anthropic_prompt_caching": BOOLEAN,
         "budget_exceeded_status_code": CLIENT_ERROR,
         "max_budget": NUMBER,
         "budget_duration": WINDOW,
+        "timezone": ZONE,
         **AWS,
     },
-    _IDLE_FALLBACKS
-    | _names("""
-        aws_bedrock_control_plane_endpoint modify_params cache cache_params allowed_fails
-        budget_reset_time timezone max_internal_user_budget internal_user_budget_duration
+    _names("""
+        modify_params cache cache_params
+        budget_reset_time max_internal_user_budget internal_user_budget_duration
         max_user_budget max_end_user_budget max_end_user_budget_id default_internal_user_params default_team_params
         default_team_settings default_key_generate_params upperbound_key_generate_params key_generation_settings
         budget_rollover tag_budget_config turn_off_message_logging redact_user_api_key_info
@@ -188,7 +242,7 @@ LITELLM_SETTINGS = Block(
         enable_preview_features force_ipv4 mcp_aliases disable_end_user_cost_tracking
         disable_end_user_cost_tracking_prometheus_only
         enable_end_user_cost_tracking_prometheus_only custom_prometheus_metadata_labels custom_prometheus_tags
-        prometheus_initialize_budget_metrics prometheus_metrics_config require_auth_for_metrics_endpoint
+        prometheus_initialize_budget_metrics prometheus_metrics_config
         disable_add_transform_inline_image_block use_chat_completions_url_for_anthropic_messages
         disable_hf_tokenizer_download enable_json_schema_validation enable_key_alias_format_validation
         disable_copilot_system_to_assistant store_audit_logs audit_log_callbacks forward_traceparent_to_llm_provider
@@ -197,7 +251,7 @@ LITELLM_SETTINGS = Block(
         global_disable_no_log_param add_function_to_prompt credential_list telemetry
         model_alias_map api_base api_key organization headers num_retries_per_request
         default_max_internal_user_budget priority_reservation priority_reservation_settings guardrails
-        network_mock custom_provider_map post_call_rules ui_theme_config tag_filtering_match_any
+        network_mock custom_provider_map post_call_rules ui_theme_config
     """),
 )
 
@@ -206,23 +260,35 @@ ROUTER_SETTINGS = Block(
         "default_model": TEXT,
         "default_model_for_unknown": BOOLEAN,
         "failover": BOOLEAN,
-        "fallbacks": COLLECTION,
+        **FALLBACKS,
         "default_fallbacks": TEXTS,
         "max_fallbacks": COUNT,
         "num_retries": COUNT,
         "model_group_alias": MAPPING,
         "timeout": SECONDS,
         "stream_timeout": SECONDS,
-        "cooldown_time": NUMBER,
+        "connect_timeout": SECONDS,
+        "idle_timeout": SECONDS,
+        "total_timeout": SECONDS,
+        "max_attempt_seconds": SECONDS,
         "routing_strategy": TEXT,
+        "routing_strategy_args": MAPPING,
+        "retry_policy": MAPPING,
+        "model_group_retry_policy": MAPPING,
+        "cooldown_time": NUMBER,
+        "disable_cooldowns": BOOLEAN,
+        "allowed_fails": COUNT,
+        "allowed_fails_policy": MAPPING,
+        "default_max_parallel_requests": POSITIVE,
+        "enable_pre_call_checks": BOOLEAN,
+        "enable_tag_filtering": BOOLEAN,
+        "tag_filtering_match_any": BOOLEAN,
+        "queue": MAPPING,
     },
-    _IDLE_FALLBACKS
-    | _names("""
-        routing_strategy_args routing_groups retry_policy model_group_retry_policy allowed_fails allowed_fails_policy
-        disable_cooldowns retry_after enable_pre_call_check enable_pre_call_checks optional_pre_call_checks
-        enable_tag_filtering tag_filtering_match_any ignore_invalid_deployments
+    _names("""
+        routing_groups retry_after enable_pre_call_check optional_pre_call_checks ignore_invalid_deployments
         redis_host redis_port redis_password redis_url redis_db cache_responses cache_kwargs caching_groups client_ttl
-        default_max_parallel_requests default_priority polling_interval default_litellm_params debug_level set_verbose
+        default_priority polling_interval default_litellm_params debug_level set_verbose
         max_retries alerting_config provider_budget_config router_general_settings search_tools guardrail_list
         assistants_config deployment_affinity_ttl_seconds model_group_affinity_config
     """),
@@ -235,6 +301,12 @@ GENERAL_SETTINGS = Block(
         "completion_model": TEXT,
         "max_request_size_mb": MEGABYTES,
         "global_max_parallel_requests": COUNT,
+        "installation_limits": MAPPING,
+        "background_health_checks": BOOLEAN,
+        "health_check_interval": SECONDS,
+        "health_check_details": BOOLEAN,
+        "health_check_concurrency": POSITIVE,
+        "reject_clientside_metadata_tags": BOOLEAN,
         "allow_unpriced_models": BOOLEAN,
         "response_retention": DURATION,
         "maximum_spend_logs_retention_period": DURATION,
@@ -250,14 +322,13 @@ GENERAL_SETTINGS = Block(
         disable_reset_budget store_prompts_in_spend_logs
         maximum_spend_logs_retention_interval maximum_spend_logs_cleanup_cron user_header_name user_header_mappings
         custom_auth custom_auth_settings custom_key_generate custom_key_update custom_sso custom_ui_sso_sign_in_handler
-        pass_through_endpoints background_health_checks use_shared_health_check health_check_interval
-        health_check_details health_check_concurrency enable_health_check_routing
+        pass_through_endpoints use_shared_health_check enable_health_check_routing
         apply_user_budget_to_team_keys fail_closed_budget_enforcement disable_budget_reservation token_rate_limit_type
         key_management_system key_management_settings use_azure_key_vault use_google_kms
         disable_master_key_return disable_adding_master_key_hash_to_db disable_responses_id_security
         disable_retry_on_max_parallel_request_limit_error enable_jwt_auth litellm_jwtauth enable_oauth2_auth
         enable_oauth2_proxy_auth oauth2_config_mappings enforce_user_param enforced_params enforce_rbac role_permissions
-        reject_clientside_metadata_tags allowed_routes public_routes admin_only_routes allowed_ips
+        allowed_routes public_routes admin_only_routes allowed_ips
         use_x_forwarded_for mcp_internal_ip_ranges mcp_trusted_proxy_ranges service_account_settings
         image_generation_model embedding_model moderation_model default_team_disabled allow_user_auth
         user_api_key_cache_ttl litellm_key_header_name allow_client_side_credentials ui_access_mode litellm_license
@@ -267,12 +338,31 @@ GENERAL_SETTINGS = Block(
     """),
 )
 
-CALLBACKS = _names("""
+INSTALLATION_LIMITS = Block(
+    {
+        "models": TEXTS,
+        "soft_budget": NUMBER,
+        "budget_limits": LIST,
+        "rpm_limit": COUNT,
+        "tpm_limit": COUNT,
+        "tpd_limit": COUNT,
+        "model_max_budget": MAPPING,
+        "model_rpm_limit": MAPPING,
+        "model_tpm_limit": MAPPING,
+    }
+)
+
+WINDOW_LIMIT = Block({"max_budget": NUMBER, "budget_duration": WINDOW})
+
+CALLBACKS = _names("prometheus otel opentelemetry langfuse langfuse_otel")
+"""Names of LiteLLM's callbacks that have a meaning: where spans go (`docs/telemetry.md`). Metrics are always there."""
+
+IDLE_CALLBACKS = _names("""
     arize arize_phoenix aws_sqs azure_sentinel azure_storage braintrust cloudzero custom_callback_api datadog
     datadog_llm_observability deepeval dynamic_rate_limiter dynamic_rate_limiter_v3 dynamodb focus galileo gcs_bucket
-    gcs_pubsub generic_api greenscale helicone humanloop lago langfuse langfuse_otel langsmith langtrace levo
-    literalai litellm_agent logfire lunary mlflow openmeter opentelemetry opik otel pagerduty posthog prometheus
+    gcs_pubsub generic_api greenscale helicone humanloop lago langsmith langtrace levo
+    literalai litellm_agent logfire lunary mlflow openmeter opik pagerduty posthog
     prompt_injection_detection resend_email s3 s3_v2 sentry sendgrid_email slack smtp_email sqs supabase traceloop
     vantage vector_store_pre_call_hook wandb weave weave_otel websearch_interception webhook
 """)
-"""Names of LiteLLM's callbacks. None is active yet; they are kept by name."""
+"""Names of those that have no effect here yet; they are kept by name."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from sekisho.core.durations import expiry, parse_duration
+from sekisho.core.durations import check_zone, expiry, parse_duration
 
 _SECRET = re.compile(r"key|secret|token|password", re.IGNORECASE)
 _TRUE, _FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
@@ -93,6 +93,12 @@ def _read_window(value: object) -> str:
     return value
 
 
+def _read_zone(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return check_zone(value)
+
+
 def _within(read: Callable[[object], float], least: float, most: float) -> Callable[[object], object]:
     def read_within(value: object) -> float:
         number = read(value)
@@ -115,9 +121,11 @@ COUNT = Kind("a whole number, 0 or more", _within(_read_integer, 0, _MOST), nume
 POSITIVE = Kind("a whole number, 1 or more", _within(_read_integer, 1, _MOST), numeric=True)
 NUMBER = Kind("a number, 0 or more", _within(_read_number, 0, _MOST), numeric=True)
 SECONDS = Kind("a number of seconds, more than 0", _within(_read_number, 1e-3, _MOST), numeric=True)
+WEIGHT = Kind("a number, more than 0", _within(_read_number, 1e-3, _MOST), numeric=True)
 MEGABYTES = Kind("a number of megabytes, more than 0", _within(_read_number, 1e-3, 4096), numeric=True)
 DURATION = Kind("text for a duration, such as 24h or 30d", _read_duration)
 WINDOW = Kind("text for the length of a budget window, such as 24h or 30d", _read_window)
+ZONE = Kind("text for a time zone, such as Asia/Tokyo", _read_zone)
 CLIENT_ERROR = Kind("an HTTP status from 400 to 499", _within(_read_integer, 400, 499), numeric=True)
 
 

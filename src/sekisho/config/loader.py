@@ -7,10 +7,12 @@ from typing import Any
 from msgspec import Struct
 
 from sekisho.config import keys
-from sekisho.config.deployments import collect_access_groups, group_deployments, read_deployments
+from sekisho.config.deployments import collect_access_groups, group_deployments, list_wildcards, read_deployments
 from sekisho.config.environment import read_variables, resolve_values
 from sekisho.config.files import read_files
+from sekisho.config.installation import read_installation
 from sekisho.config.places import Document, InvalidConfig, Report, show_name
+from sekisho.config.router import read_health, read_router
 from sekisho.config.routing import (
     ModelNames,
     Settings,
@@ -22,7 +24,6 @@ from sekisho.config.routing import (
 )
 from sekisho.config.sections import check_block
 from sekisho.config.snapshot import Bootstrap, Deployment, Finding, Loaded, Snapshot
-from sekisho.core.money import nano_from_dollars
 
 DEFAULT_FILE = Path(__file__).with_name("default.yaml")
 
@@ -31,7 +32,7 @@ _BLOCKS = {
     "litellm_settings": keys.LITELLM_SETTINGS,
     "general_settings": keys.GENERAL_SETTINGS,
 }
-_SHARED = ("num_retries", "max_fallbacks", "cooldown_time")
+_SHARED = ("num_retries", "max_fallbacks", "cooldown_time", "allowed_fails", "tag_filtering_match_any")
 _MEGABYTE = 1024 * 1024
 
 
@@ -103,25 +104,29 @@ def _build_snapshot(
     router, litellm, general = (settings[name] for name in _BLOCKS)
     groups = group_deployments(deployments)
     aliases = read_aliases(document, router.get("model_group_alias", {}), report)
-    names = ModelNames(groups, aliases)
-    for alias, target in aliases.items():
+    names = ModelNames(groups, aliases.models)
+    for alias, target in aliases.models.items():
         if target not in names:
             place = document.value_place(("router_settings", "model_group_alias", alias))
             report.warn(place, f"`router_settings.model_group_alias.{show_name(alias)}`: {names.complain(target)}")
-    fallbacks = read_fallbacks(document, settings, report)
+    fallbacks: dict[str, Any] = {kind: read_fallbacks(document, settings, kind, report) for kind in keys.FALLBACKS}
     check_fallbacks(document, settings, names, report)
-    default_fallbacks = read_default_fallbacks(document, settings, fallbacks)
-    _check_strategy(document, router, report)
+    default_fallbacks = read_default_fallbacks(document, settings, fallbacks["fallbacks"])
     return Snapshot(
         deployments=deployments,
         deployment_defaults=_read_defaults(settings),
         groups=groups,
-        model_group_alias=aliases,
-        fallbacks=fallbacks,
+        wildcards=list_wildcards(groups),
+        model_group_alias=aliases.models,
+        hidden_aliases=aliases.hidden,
         default_fallbacks=default_fallbacks,
         default_model=read_default_model(document, settings, names, report),
         access_groups=collect_access_groups(deployments),
+        installation=read_installation(document, settings, report),
         callbacks=_read_callbacks(document, litellm, report),
+        health=read_health(general),
+        **fallbacks,
+        **read_router(document, router, names, report),
         **_plain_settings(router, litellm, general),
     )
 
@@ -129,7 +134,7 @@ def _build_snapshot(
 def _plain_settings(router: dict[str, Any], litellm: dict[str, Any], general: dict[str, Any]) -> dict[str, Any]:
     """The settings that stand by themselves; those not given are left to the snapshot's defaults."""
     both = {**litellm, **router}  # where both blocks may give a key, the router's wins, as in LiteLLM
-    megabytes, dollars = general.get("max_request_size_mb"), litellm.get("max_budget")
+    megabytes = general.get("max_request_size_mb")
     plain = {name: both.get(name) for name in _SHARED} | {
         "default_model_for_unknown": router.get("default_model_for_unknown"),
         "failover": router.get("failover"),
@@ -139,32 +144,26 @@ def _plain_settings(router: dict[str, Any], litellm: dict[str, Any], general: di
         "prompt_caching": litellm.get("enable_anthropic_prompt_caching"),
         "budget_exceeded_status": litellm.get("budget_exceeded_status_code"),
         "response_retention": general.get("response_retention"),
+        "metrics_need_key": litellm.get("require_auth_for_metrics_endpoint"),
         "usage_retention": general.get("maximum_spend_logs_retention_period"),
-        "max_budget": None if dollars is None else nano_from_dollars(dollars),
-        "budget_duration": litellm.get("budget_duration"),
-        "max_parallel_requests": general.get("global_max_parallel_requests"),
+        "timezone": litellm.get("timezone"),
         "allow_unpriced_models": general.get("allow_unpriced_models"),
+        "reject_client_tags": general.get("reject_clientside_metadata_tags"),
         "max_request_bytes": None if megabytes is None else int(megabytes * _MEGABYTE),
     }
     return {name: value for name, value in plain.items() if value is not None}
 
 
 def _read_callbacks(document: Document, litellm: dict[str, Any], report: Report) -> tuple[str, ...]:
-    """The names under all three keys for callbacks, each once. None of them does anything yet."""
+    """The names under all three keys for callbacks, each once; a warning for each that does nothing here."""
     callbacks: dict[str, None] = {}
     for key in ("callbacks", "success_callback", "failure_callback"):
         path = ("litellm_settings", key)
         for name in litellm.get(key, ()):
             callbacks[name] = None
-            known = name in keys.CALLBACKS
+            if name in keys.CALLBACKS:
+                continue
+            known = name in keys.IDLE_CALLBACKS
             said = "is known but has no effect in this version" if known else "is not a known callback"
             report.warn(document.value_place(path), f"`litellm_settings.{key}`: `{show_name(name)}` {said}")
     return tuple(callbacks)
-
-
-def _check_strategy(document: Document, router: dict[str, Any], report: Report) -> None:
-    if router.get("routing_strategy", "simple-shuffle") != "simple-shuffle":
-        place = document.value_place(("router_settings", "routing_strategy"))
-        report.warn(
-            place, "`router_settings.routing_strategy` is known but only `simple-shuffle` has effect in this version"
-        )

@@ -3,14 +3,17 @@
 import difflib
 from collections.abc import Collection
 from fnmatch import fnmatchcase
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
+from sekisho.config.keys import FALLBACKS
 from sekisho.config.places import Document, Path, Report, show_name, show_path
 
 Settings = dict[str, dict[str, Any]]
 """The checked settings blocks by name."""
 
 _ANY = "*"
+_SECTIONS = ("router_settings", "litellm_settings")
 
 
 class ModelNames:
@@ -30,26 +33,37 @@ class ModelNames:
         return f"no model in `model_list` is called `{show_name(name)}`{hint}"
 
 
-def read_aliases(document: Document, value: dict[str, object], report: Report) -> dict[str, str]:
+class Aliases(NamedTuple):
+    """Other names for models, and those among them that lists of models leave out."""
+
+    models: dict[str, str]
+    hidden: frozenset[str]
+
+
+def read_aliases(document: Document, value: dict[str, object], report: Report) -> Aliases:
     """`model_group_alias`: another name for a model, given as text or as LiteLLM's `{model: …, hidden: …}`."""
     aliases: dict[str, str] = {}
-    for alias, target in value.items():
+    hidden: set[str] = set()
+    for alias, given in value.items():
         path: Path = ("router_settings", "model_group_alias", alias)
-        if isinstance(target, dict):
-            target, path = target.get("model"), (*path, "model")
+        target = given
+        if isinstance(given, dict):
+            target, path = given.get("model"), (*path, "model")
+            if given.get("hidden") is True:
+                hidden.add(alias)
         if isinstance(target, str):
             aliases[alias] = target
         elif target is not None or len(path) > 3:
             report.error(document.value_place(path), f"`{show_path(path)}`: expected the name of a model")
-    return aliases
+    return Aliases(aliases, frozenset(hidden))
 
 
-def read_fallbacks(document: Document, settings: Settings, report: Report) -> dict[str, tuple[str, ...]]:
+def read_fallbacks(document: Document, settings: Settings, key: str, report: Report) -> dict[str, tuple[str, ...]]:
     """The fallbacks of both blocks, by the model they stand in for; a model may not have two different lists."""
     fallbacks: dict[str, tuple[str, ...]] = {}
     given: dict[str, Path] = {}
-    for section in ("router_settings", "litellm_settings"):
-        for path, model, targets in _list_fallbacks(document, settings[section], (section, "fallbacks"), report):
+    for section in _SECTIONS:
+        for path, model, targets in _list_fallbacks(document, settings[section], (section, key), report):
             if fallbacks.setdefault(model, targets) != targets:
                 first = document.key_place(given[model])
                 report.error(
@@ -60,13 +74,14 @@ def read_fallbacks(document: Document, settings: Settings, report: Report) -> di
 
 
 def check_fallbacks(document: Document, settings: Settings, names: ModelNames, report: Report) -> None:
-    """Warns of fallbacks from or to a model that does not exist."""
-    for section in ("router_settings", "litellm_settings"):
-        unseen = Report()  # what is malformed has been reported when it was read
-        for path, model, targets in _list_fallbacks(document, settings[section], (section, "fallbacks"), unseen):
+    """Warns of fallbacks of any kind from or to a model that does not exist."""
+    unseen = Report()  # what is malformed has been reported when it was read
+    for section, key in product(_SECTIONS, FALLBACKS):
+        for path, model, targets in _list_fallbacks(document, settings[section], (section, key), unseen):
             for name in (model, *targets):
                 if name not in names and name != _ANY:
-                    report.warn(document.key_place(path), f"`{section}.fallbacks`: {names.complain(name)}")
+                    report.warn(document.key_place(path), f"`{section}.{key}`: {names.complain(name)}")
+    for section in _SECTIONS:
         for name in settings[section].get("default_fallbacks", ()):
             if name not in names:
                 path = (section, "default_fallbacks")
@@ -105,7 +120,7 @@ def _list_fallbacks(
     document: Document, settings: dict[str, Any], path: Path, report: Report
 ) -> list[tuple[Path, str, tuple[str, ...]]]:
     """Every fallback of one block with its place; they are written as a list of mappings, or as one mapping."""
-    value = settings.get("fallbacks")
+    value = settings.get(str(path[-1]))
     if isinstance(value, dict):
         items: list[tuple[Path, object]] = [(path, value)]
     else:

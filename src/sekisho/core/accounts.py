@@ -23,15 +23,32 @@ def money_account(
     With `model` it is that of the model group within the scope.
     """
     suffix = FOR_EVER
-    if window is not None and window.duration is not None and window.resets_at is not None:
-        suffix = f"money@{int(roll_window(window.duration, window.resets_at, now))}/{window.duration}"
+    if window is not None and (end := window_end(window, now)) is not None:
+        suffix = f"money@{int(end)}/{window.duration}"
     owner = owner_prefix(kind, identity)
     return f"{owner}{suffix}" if model is None else f"{owner}model:{_quote(model)}:{suffix}"
+
+
+def window_end(window: BudgetWindow, now: float) -> float | None:
+    """When the budget window that is open at `now` ends, in seconds since the epoch; None for one for ever."""
+    if window.duration is None or window.resets_at is None:
+        return None
+    return roll_window(window.duration, window.resets_at, now, window.zone)
 
 
 def parallel_account(kind: ScopeKind, identity: str) -> str:
     """The name of the account of a scope's calls under way."""
     return f"{owner_prefix(kind, identity)}{PARALLEL}"
+
+
+def is_parallel(account: str) -> bool:
+    """Whether an account is one of calls under way, not of money."""
+    return account.endswith(f":{PARALLEL}")
+
+
+def is_of_model(account: str) -> bool:
+    """Whether an account is that of a model group within a scope."""
+    return account.split(":", 3)[2] == "model"
 
 
 def owner_prefix(kind: ScopeKind, identity: str) -> str:

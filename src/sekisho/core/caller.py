@@ -1,26 +1,30 @@
 """Who is calling, and the scopes the call is counted in."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
 Role = Literal["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]
-ScopeKind = Literal["key", "member", "user", "project", "team", "organization", "customer", "tag", "installation"]
+ScopeKind = Literal[
+    "key", "member", "organization_member", "user", "project", "team", "organization", "customer", "tag", "installation"
+]
 
 
-class BudgetWindow(Struct, frozen=True, kw_only=True):
+class BudgetWindow(Struct, frozen=True, kw_only=True, gc=False):
     """Money for a time: `limit` nano-dollars in each window of length `duration` (None: for ever).
 
-    `resets_at` is the end of some window, in seconds since the epoch; those after it follow from the duration.
+    `resets_at` is the end of some window, in seconds since the epoch; those after it follow from the duration, on the
+    clock of the time zone `zone` (None: UTC).
     """
 
     limit: int
     duration: str | None = None
     resets_at: float | None = None
+    zone: str | None = None
 
 
-class ModelLimits(Struct, frozen=True, kw_only=True):
+class ModelLimits(Struct, frozen=True, kw_only=True, gc=False):
     """What a scope may use of one model group."""
 
     budgets: tuple[BudgetWindow, ...] = ()
@@ -28,10 +32,11 @@ class ModelLimits(Struct, frozen=True, kw_only=True):
     tpm_limit: int | None = None
 
 
-class Scope(Struct, frozen=True, kw_only=True):
+class Scope(Struct, frozen=True, kw_only=True, gc=False):
     """One level of the hierarchy with its limits, as last read from the store. None means unlimited.
 
-    `models` empty means every model. Money is in nano-dollars. `model_limits` is by model group.
+    `models` empty means every model. Money is in nano-dollars. `model_limits` is by model group. `counted` are windows
+    in which money is counted without a limit. `soft_budget` is a window whose limit is told when it is passed.
     """
 
     kind: ScopeKind
@@ -39,7 +44,8 @@ class Scope(Struct, frozen=True, kw_only=True):
     alias: str | None = None
     models: tuple[str, ...] = ()
     budgets: tuple[BudgetWindow, ...] = ()
-    soft_budget: int | None = None
+    counted: tuple[BudgetWindow, ...] = ()
+    soft_budget: BudgetWindow | None = None
     rpm_limit: int | None = None
     tpm_limit: int | None = None
     tpd_limit: int | None = None
@@ -47,13 +53,14 @@ class Scope(Struct, frozen=True, kw_only=True):
     model_limits: Mapping[str, ModelLimits] = {}
 
 
-class Caller(Struct, frozen=True, kw_only=True):
+class Caller(Struct, frozen=True, kw_only=True, gc=False):
     """An authenticated caller.
 
     `key_hash` is the SHA-256 of the virtual key in hex; None for the master key. `scopes` run from the narrowest
     (key) to the widest (installation); the master key has that one only. `allowed_routes` empty means that the key
     opens every path that its role may use; otherwise each is a path, a path ending in `*`, or a group such as
-    `llm_api_routes`.
+    `llm_api_routes`. `tags` are those of the key and its team, `aliases` their own names for models, and `routing`
+    what they say in place of the installation's routing, by the snapshot's fields.
     """
 
     role: Role
@@ -66,6 +73,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     scopes: tuple[Scope, ...] = ()
     allowed_routes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = {}
+    routing: Mapping[str, Any] = {}
     metadata: dict[str, object] = {}
 
     def scope(self, kind: ScopeKind) -> Scope | None:

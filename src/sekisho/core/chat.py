@@ -203,6 +203,7 @@ class ClientCall(Struct, kw_only=True):
     stores: whether the client wants the answer kept, to go on from it; unset by the gateway where nothing is kept.
     answers: how many answers are asked for at once, each of `max_output_tokens`.
     fallbacks, num_retries, timeout and drop_params are wishes of this one request that override the configuration.
+    priority: 0 for interactive calls; while calls wait for room, those with higher numbers wait longer.
     """
 
     model: str | None
@@ -230,6 +231,7 @@ class ClientCall(Struct, kw_only=True):
     num_retries: int | None = None
     timeout: float | None = None
     drop_params: bool | None = None
+    priority: int | None = None
     known: ChatRequest | EmbeddingRequest | None = None
 
     @property

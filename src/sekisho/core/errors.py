@@ -33,6 +33,8 @@ from typing import ClassVar, Literal
 Verdict = Literal["same", "elsewhere", "never"]
 """Where a failed attempt may be repeated: on the same target (then elsewhere), only elsewhere, or not at all."""
 
+RejectionReason = Literal["request", "context_window", "content_policy"]
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -143,17 +145,21 @@ class RateLimited(Refusal):
 
 
 class BudgetExceeded(Refusal):
-    """The money of some scope is spent."""
+    """The money of some scope is spent. `model` is the model group when the budget is for that one only."""
 
     status = 402
     kind = "budget_exceeded"
+    model: str | None = None
 
 
 class UpstreamError(SekishoError):
     """The model's side failed.
 
-    `verdict` says where the attempt may be repeated; `native` is the upstream's own error code, for the usage row;
-    `cooldown` is how many seconds the target should be left alone, 0 for not at all.
+    verdict: where the attempt may be repeated. native: the upstream's own error code, for the usage row.
+    cooldown: how many seconds the target should be left alone, 0 for not at all; `told` says that the upstream itself
+      has named this time, which no configuration knows better.
+    repeats: how often the same target may be asked again while others are left.
+    Notes (`add_note`) are for the log and the administrator only.
     """
 
     status = 502
@@ -167,6 +173,8 @@ class UpstreamError(SekishoError):
         verdict: Verdict,
         native: str | None = None,
         cooldown: float = 0.0,
+        told: bool = False,
+        repeats: int = 1,
         status: int | None = None,
         retry_after: float | None = None,
     ) -> None:
@@ -174,6 +182,8 @@ class UpstreamError(SekishoError):
         self.verdict: Verdict = verdict
         self.native = native
         self.cooldown = cooldown
+        self.told = told
+        self.repeats = repeats
 
 
 class UpstreamThrottled(UpstreamError):
@@ -184,11 +194,15 @@ class UpstreamThrottled(UpstreamError):
 
 
 class UpstreamRejected(UpstreamError):
-    """The model's service found the request wrong."""
+    """The model's service found the request wrong.
+
+    `reason` tells what another model might bear: a prompt too long for this one, or content that its filter refuses.
+    """
 
     status = 400
     kind = "invalid_request_error"
     log_level: ClassVar[LogLevel] = "info"
+    reason: "RejectionReason" = "request"
 
 
 class UpstreamUnavailable(UpstreamError):

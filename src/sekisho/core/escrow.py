@@ -1,9 +1,18 @@
 """What the ledger asks of the store: leases on accounts, and grants of requests and tokens in time."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Protocol
 
 from msgspec import Struct
+
+LEASE_SECONDS: Final = 300.0
+"""How long a worker goes on spending from its leases when it cannot tell anybody that it lives."""
+RELEASE_SECONDS: Final = 900.0
+"""How long a worker that may still live must be silent before others get its leases.
+
+What it admitted in its last moments, when nobody had heard of it for `LEASE_SECONDS`, has ended by then. Both sides
+count by their own monotonic clocks, and the worker from an earlier moment, so clocks that are wrong do no harm.
+"""
 
 
 class Want(Struct, frozen=True, kw_only=True):
@@ -25,6 +34,17 @@ class Grant(Struct, frozen=True, kw_only=True):
     left: int
 
 
+class Pulse(Struct, frozen=True):
+    """What a worker learns when it says that it lives.
+
+    known: whether it was known. If not, nothing is leased to it, whatever it had before.
+    workers: how many live, with itself.
+    """
+
+    known: bool
+    workers: int
+
+
 class Escrow(Protocol):
     """The one truth about accounts, shared by all workers."""
 
@@ -39,7 +59,11 @@ class Escrow(Protocol):
         """Take amounts off this worker's leases. Raises StoreUnavailable."""
         ...
 
-    async def wanted(self, accounts: Sequence[str]) -> list[str]:
+    async def held(self, accounts: Collection[str]) -> Mapping[str, int]:
+        """What is leased to this worker, of these accounts and of any other. Raises StoreUnavailable."""
+        ...
+
+    async def wanted(self, accounts: Collection[str]) -> list[str]:
         """Those of this worker's accounts that another worker could not get enough of. Raises StoreUnavailable."""
         ...
 

@@ -1,7 +1,7 @@
 """What the gateway asks of one deployment: where it is, what its model can do, and how it is called."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -19,12 +19,25 @@ class SignedRequest(Struct, frozen=True):
     headers: dict[str, str]
 
 
+class Sender(Struct, frozen=True, kw_only=True):
+    """Whose call it is, for upstreams that keep a record of that; never a key or another secret."""
+
+    user_id: str | None = None
+    team_id: str | None = None
+    organization_id: str | None = None
+    key_alias: str | None = None
+
+
 class Errand(Struct, frozen=True):
-    """What a request to an upstream is for, which decides its address: `dialect` is the name of the folder."""
+    """What a request to an upstream is for, which decides its address: `dialect` is the name of the folder.
+
+    `sender` is None where no caller's call is sent, as for a check of health.
+    """
 
     dialect: str
     operation: Operation = "chat"
     stream: bool = False
+    sender: Sender | None = None
 
 
 class Target(Protocol):
@@ -98,6 +111,52 @@ class Target(Protocol):
 
     def classify_fault(self, fault: WireFault) -> UpstreamError:
         """What a fault inside a stream means."""
+        ...
+
+
+class ServiceQuota(Struct, frozen=True, kw_only=True):
+    """What an upstream says it lets through; None where it says nothing."""
+
+    tokens_per_minute: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_day: int | None = None
+
+
+class Discovery(Struct, frozen=True):
+    """What an upstream told of a deployment. `problems` are things it did not tell, and what to do about it."""
+
+    quota: ServiceQuota | None = None
+    problems: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Discoverable(Protocol):
+    """A target whose upstream can be asked what the configuration does not say."""
+
+    async def discover(self) -> Discovery:
+        """Ask, which may take seconds. From then on the target knows its model, and so its price. Raises nothing."""
+        ...
+
+
+class Check(Struct, frozen=True):
+    """One thing that was looked at before anybody depends on a deployment.
+
+    what: what was looked at, in a word. verdict: `broken` when calls will fail for it, `warning` when something is not
+    known or not as good as it could be. found: what was seen. advice: what to do.
+    """
+
+    what: Literal["config", "identity", "key", "model", "access", "quota", "price", "call"]
+    verdict: Literal["ok", "warning", "broken"]
+    found: str
+    advice: str = ""
+
+
+@runtime_checkable
+class Examinable(Protocol):
+    """A target that can be examined without calling its model."""
+
+    async def examine(self) -> Sequence[Check]:
+        """Look at what a call depends on, without changing anything. It takes seconds, and raises nothing."""
         ...
 
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from sekisho.core.errors import CallerError
 from sekisho.core.wire import ClientDialect
-from sekisho.gateway.exchange import Exchange, Receive, Scope, Send
+from sekisho.gateway.exchange import Exchange
 from sekisho.gateway.kept import KeptAnswers
 from sekisho.gateway.lifecycle import live
 from sekisho.gateway.relay import JSON
 from sekisho.gateway.routes import Routes
 from sekisho.gateway.serving import Rooms
 from sekisho.gateway.upgrade import refuse_upgrade
+from sekisho.http.asgi import Receive, Scope, Send
 
 
 class Gateway:

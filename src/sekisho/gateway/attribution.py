@@ -46,6 +46,8 @@ def read_wishes(exchange: Exchange, call: ClientCall, caller: Caller) -> None:
         call.num_retries = int(_number("x-litellm-num-retries", retries))
     if (timeout := exchange.header(b"x-litellm-timeout")) is not None:
         call.timeout = _number("x-litellm-timeout", timeout)
+    if (priority := exchange.header(b"x-litellm-priority")) is not None:
+        call.priority = int(_number("x-litellm-priority", priority))
 
 
 def _attribute(exchange: Exchange, call: ClientCall, caller: Caller) -> None:
@@ -77,7 +79,10 @@ def fingerprint(owner: str, opening: Opening) -> str | None:
 
 
 def _first(exchange: Exchange, names: tuple[bytes, ...]) -> str | None:
-    return next((value for name in names if (value := exchange.header(name))), None)
+    for name in names:
+        if value := exchange.header(name):
+            return value
+    return None
 
 
 def _vendor_session(exchange: Exchange) -> str | None:

@@ -5,7 +5,7 @@ Off unless a time to keep is configured, for what is kept are prompts and answer
 
 import logging
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import msgspec
 
@@ -44,12 +44,13 @@ class KeptResponses(Protocol):
 
 
 class Continuity:
-    """Keeps the answers that clients want kept. `retention_seconds` None switches it off."""
+    """Keeps the answers that clients want kept. `retention_seconds` None switches it off; it may be changed."""
 
     def __init__(self, store: KeptResponses, clock: Clock, retention_seconds: float | None) -> None:
         self._store = store
         self._clock = clock
-        self._retention_seconds = retention_seconds
+        self.retention_seconds = retention_seconds
+        self._continuing: dict[int, bool] = {}  # dialects are never replaced, so their identities serve
 
     async def resume(self, owner: str, dialect: ClientDialect, call: ClientCall) -> None:
         """Completes a call that goes on from an earlier answer with what was kept, before anything is read of it.
@@ -58,31 +59,33 @@ class Continuity:
             InvalidRequest: It refers to something that is not kept for this owner.
             StoreUnavailable: What is kept cannot be read now.
         """
-        if not isinstance(dialect, ContinuingClient):
+        continuing = self._as_continuing(dialect)
+        if continuing is None:
             return
-        call.stores = call.stores and self._retention_seconds is not None
-        wanted = dialect.builds_on(call)
+        call.stores = call.stores and self.retention_seconds is not None
+        wanted = continuing.builds_on(call)
         if not wanted:
             return
-        if self._retention_seconds is None:
+        if self.retention_seconds is None:
             param = "input" if call.continues is None else "previous_response_id"
             raise InvalidRequest(f"`{param}`: {_OFF}", param=param)
         found = {response_id: await self._get(owner, response_id) for response_id in wanted}
         kept: Mapping[str, bytes] = {response_id: body for response_id, body in found.items() if body is not None}
-        dialect.resume(call, kept)
+        continuing.resume(call, kept)
 
     async def keep(self, owner: str, dialect: ClientDialect, call: ClientCall, answer: bytes | None) -> None:
         """Keeps a whole answer, as the client got it, if the client wants that. None is a stream that broke.
 
         A database that is away costs only what was to be kept: the client has its answer.
         """
-        if not call.stores or answer is None or self._retention_seconds is None:
+        if not call.stores or answer is None or self.retention_seconds is None:
             return
-        if not isinstance(dialect, ContinuingClient) or (made := dialect.keep(call, answer)) is None:
+        continuing = self._as_continuing(dialect)
+        if continuing is None or (made := continuing.keep(call, answer)) is None:
             return
         response_id, body = made
         try:
-            await self._store.put(owner, response_id, body, self._clock.now() + self._retention_seconds)
+            await self._store.put(owner, response_id, body, self._clock.now() + self.retention_seconds)
         except StoreUnavailable as error:
             _log.warning("a response could not be kept: %s", error.__cause__ or error)
 
@@ -107,6 +110,13 @@ class Continuity:
     async def purge(self) -> int:
         """Forgets what has expired; says how many answers that were. To be called now and then."""
         return await self._store.purge(self._clock.now())
+
+    def _as_continuing(self, dialect: ClientDialect) -> ContinuingClient | None:
+        """The dialect if it has earlier answers. Asking a protocol costs too much to do it for every call."""
+        known = self._continuing.get(id(dialect))
+        if known is None:
+            known = self._continuing[id(dialect)] = isinstance(dialect, ContinuingClient)
+        return cast(ContinuingClient, dialect) if known else None
 
     async def _get(self, owner: str, response_id: str) -> bytes | None:
         return await self._store.get(owner, response_id, self._clock.now())

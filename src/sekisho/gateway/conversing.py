@@ -1,16 +1,19 @@
 """Put a conversation to a target: in the client's own bytes where it speaks their format, translated otherwise."""
 
+import asyncio
+
 from msgspec import structs
 
 from sekisho.core.chat import ChatRequest, ClientCall
 from sekisho.core.target import Errand
 from sekisho.core.wire import UpstreamDialect, WireRequest
 from sekisho.gateway.attachments import AttachmentFetcher
-from sekisho.gateway.attempts import Candidate
 from sekisho.gateway.outbound import Outbound, UpstreamAccess, choose_dialect
 from sekisho.gateway.record import CallRecord
-from sekisho.gateway.reply import Reply
+from sekisho.gateway.reply import Reply, explain
 from sekisho.gateway.thinking import ThinkingKeeper
+from sekisho.gateway.ways import Candidate
+from sekisho.http.failures import TimedOut
 from sekisho.policy.caching import mark_for_caching
 
 
@@ -48,11 +51,20 @@ class Conversing:
             response = await self._outbound.send(candidate, wire, Errand(name, stream=call.stream))
             reply = Reply(target, dialect, wire, response)
             try:
-                await (reply.await_first_event() if call.stream else reply.await_answer())
+                await (self._await_first_token(candidate, reply) if call.stream else reply.await_answer())
             except BaseException:  # also when cancelled: the connection must not stay open
                 reply.close()
                 raise
         return reply
+
+    async def _await_first_token(self, candidate: Candidate, reply: Reply) -> None:
+        """What only announces an answer keeps a connection busy, so that the first token needs a limit of its own."""
+        seconds = self._outbound.timeouts(candidate.deployment).first
+        try:
+            async with asyncio.timeout(seconds):
+                await reply.await_first_event()
+        except TimeoutError as error:
+            raise explain(TimedOut(f"no first token within {seconds:g} s"), candidate.target) from error
 
     async def _write(self, dialect: UpstreamDialect, candidate: Candidate) -> WireRequest:
         facts, options = candidate.target.facts, self._outbound.options(candidate)

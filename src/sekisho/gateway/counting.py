@@ -8,11 +8,11 @@ from sekisho.core.chat import ClientCall
 from sekisho.core.errors import Unsupported, UpstreamError, UpstreamThrottled
 from sekisho.core.target import Errand
 from sekisho.core.wire import CountingDialect, WireAnswer, WireFault
-from sekisho.gateway.attempts import Candidate
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.outbound import Outbound, UpstreamAccess, choose_dialect
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.reply import read_body
+from sekisho.gateway.ways import Candidate
 from sekisho.ledger.estimate import Estimator
 from sekisho.telemetry.log import log_upstream_failure
 

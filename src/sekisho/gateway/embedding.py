@@ -6,10 +6,10 @@ from sekisho.core.chat import ClientCall
 from sekisho.core.events import EmbeddingAnswer
 from sekisho.core.target import Errand
 from sekisho.core.wire import EmbeddingDialect, WireAnswer, WireFault
-from sekisho.gateway.attempts import Candidate
 from sekisho.gateway.outbound import Outbound, UpstreamAccess, choose_dialect
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.reply import read_body
+from sekisho.gateway.ways import Candidate
 
 
 class Vectors(Struct, frozen=True):

@@ -2,15 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from sekisho.core.errors import BodyTimeout, BodyTooLarge, CallerError, ClientGone, InvalidRequest
+from sekisho.http.asgi import LINE, Line, Message, Receive, Scope, Send
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 _BODY_IDLE_SECONDS = 30.0
@@ -30,19 +27,20 @@ class Exchange:
         client = scope.get("client")
         self.client_ip: str | None = client[0] if client else None
         self.started = False
+        self._named: dict[bytes, bytes] | None = None
         self._body_ended = False
-        self._finished = False
         self._sending = asyncio.Lock()
         self._last_sent = 0.0
+        self._line: Line = scope["extensions"][LINE]
         self._receive = receive
         self._send = send
 
     def header(self, name: bytes) -> str | None:
         """The first header of this lower-case name, decoded as HTTP has it (latin-1)."""
-        for key, value in self.headers:
-            if key == name:
-                return value.decode("latin-1")
-        return None
+        if self._named is None:
+            self._named = dict(reversed(self.headers))
+        value = self._named.get(name)
+        return None if value is None else value.decode("latin-1")
 
     def header_named(self, name: str) -> str | None:
         """As `header`, for dialects."""
@@ -60,6 +58,12 @@ class Exchange:
         stated = self.header(b"content-length")
         if stated is not None and stated.isdecimal() and int(stated) > cap:
             raise _too_large(cap)
+        whole = self._line.take_whole_body()
+        if whole is not None:
+            self._body_ended = True
+            if len(whole) > cap:
+                raise _too_large(cap)
+            return _check_text(whole)
         pieces: list[bytes] = []
         size = 0
         while True:
@@ -92,7 +96,7 @@ class Exchange:
                         return
                     left -= len(message.get("body", b""))
 
-    async def _next_message(self) -> MutableMapping[str, Any]:
+    async def _next_message(self) -> Message:
         try:
             async with asyncio.timeout(_BODY_IDLE_SECONDS):
                 return await self._receive()
@@ -100,25 +104,19 @@ class Exchange:
             message = f"The request's body stopped arriving for {_BODY_IDLE_SECONDS:.0f} s."
             raise BodyTimeout(message) from None
 
-    @asynccontextmanager
-    async def cancelled_on_hangup(self) -> AsyncIterator[None]:
-        """Cancels what runs inside when the client hangs up, and raises ClientGone in its place.
-
-        To be entered after the body was read: from then on `receive` says nothing but `http.disconnect`.
-        """
+    @contextmanager
+    def cancelled_on_hangup(self) -> Iterator[None]:
+        """Cancels what runs inside when the client hangs up, and raises ClientGone in its place."""
         inside = asyncio.current_task()
         assert inside is not None
         gone = False
 
-        async def watch() -> None:
+        def cancel() -> None:
             nonlocal gone
-            while (await self._receive())["type"] != "http.disconnect":
-                pass
-            if not self._finished:  # a server also reports a disconnect once the answer is complete
-                gone = True
-                inside.cancel()
+            gone = True
+            inside.cancel()
 
-        watcher = asyncio.create_task(watch())
+        self._line.on_hangup(cancel)
         try:
             yield
         except asyncio.CancelledError:
@@ -126,7 +124,7 @@ class Exchange:
                 raise
             raise ClientGone("The client hung up.") from None
         finally:
-            watcher.cancel()
+            self._line.on_hangup(None)
 
     async def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """Send the status and the headers."""
@@ -168,7 +166,6 @@ class Exchange:
 
     async def finish(self, last: bytes = b"") -> None:
         """Send the last part of the body."""
-        self._finished = True
         await self._send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:

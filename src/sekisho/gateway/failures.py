@@ -1,12 +1,13 @@
 """The failures of one call's attempts, and which of them to tell the client."""
 
 from sekisho.core.errors import (
-    InternalError,
     SekishoError,
     UpstreamMisconfigured,
     UpstreamThrottled,
     UpstreamUnavailable,
 )
+
+_BUSY_SECONDS = 1.0
 
 
 class Failures:
@@ -23,10 +24,15 @@ class Failures:
         """One more."""
         self._all.append(error)
 
+    def prefer(self, error: SekishoError) -> None:
+        """One more, which says more than others of its kind."""
+        self._all.insert(0, error)
+
     def most_telling(self) -> SekishoError:
         """The error to show; among equals the first."""
         if not self._all:
-            return InternalError("No deployment could be tried for this model.", status=503)
+            message = "The rate limit of parallel requests is reached at every deployment of this model. Try again."
+            return UpstreamThrottled(message, verdict="never", native="busy", retry_after=_BUSY_SECONDS)
         return min(self._all, key=_rank)
 
 

@@ -7,17 +7,18 @@ from sekisho.core.caller import Caller
 from sekisho.core.errors import InternalError, SekishoError
 from sekisho.gateway.attribution import read_wishes
 from sekisho.gateway.exchange import Exchange
-from sekisho.gateway.holding import find_payable, forecast, has_budget
 from sekisho.gateway.limits import tell_limits
 from sekisho.gateway.meter import Meter
+from sekisho.gateway.observing import tell_end
+from sekisho.gateway.planning import Planner, hold_first
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.relay import refuse
-from sekisho.gateway.roads import find_roads
 from sekisho.gateway.routes import Route
 from sekisho.gateway.serving import SERVICES, Rooms, Work
 from sekisho.identity.rights import check_route
 from sekisho.ledger.estimate import weigh_call
 from sekisho.policy.naming import choose_model
+from sekisho.policy.tags import check_client_tags
 from sekisho.telemetry.log import log_call_failure, log_crash
 
 
@@ -39,6 +40,8 @@ async def live(exchange: Exchange, route: Route, rooms: Rooms) -> None:
     finally:  # before the refusal goes out: a client must not hear of a call that a crash could still lose
         if record.caller is not None:
             rooms.journal.record(record.row(meter), record.booked)
+            rooms.soft_budgets.notice(record.caller.scopes)
+        tell_end(rooms.telemetry, record, meter, exchange, route.endpoint)
     if record.error is not None:
         await refuse(exchange, route.dialect, record, record.error)
 
@@ -48,25 +51,24 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
     caller, body = await _admit(exchange, record, rooms, world.snapshot.max_request_bytes)
     call = record.call = route.dialect.read_call(route.inbound(exchange, body))
     read_wishes(exchange, call, caller)
+    check_client_tags(world.snapshot, call.tags)
     caller = record.caller = await rooms.identity.widen(caller, call.end_user, call.tags)
     await rooms.continuity.resume(caller.owner, route.dialect, call)
+    world = rooms.view(world, caller, (call.model, *(call.fallbacks or ())))
     model = record.model = choose_model(world.snapshot, caller, call.model)
     record.tell_limits = partial(tell_limits, rooms.rates, caller.scopes, model.group)
-    roads = find_roads(world, caller, model.group, call, operation, rooms.access)
-    paid = operation != "count_tokens" and has_budget(caller.scopes, model.group)
-    if paid and not world.snapshot.allow_unpriced_models:
-        roads = find_payable(roads, model.group)
     meter.owner, meter.request_bytes = caller.owner, weigh_call(call)
-    future = forecast(rooms.estimator, meter, roads, call, operation, paid=paid)
-    async with rooms.ledger.reserve(caller.scopes, future.ask, model.group) as hold, exchange.cancelled_on_hangup():
-        held = future.hold_with(hold)
+    planner = Planner(world, caller, call, operation, rooms.access, rooms.estimator, meter)
+    async with hold_first(rooms.ledger, caller.scopes, planner.plan_all(model.group)) as (plan, hold):
+        held = plan.future.hold_with(hold)
         record.booked, record.ceiling = hold.booked, held.ceiling
         try:
-            work = Work(exchange, route.dialect, call, roads, world.snapshot, record, meter, held, rooms)
-            await SERVICES[operation](work)
+            work = Work(exchange, route.dialect, call, plan.roads, world.snapshot, record, meter, held, rooms)
+            with exchange.cancelled_on_hangup():
+                await SERVICES[operation](work)
         finally:
             hold.settle(meter.usage.total, meter.cost or 0)
-            record.overrun = hold.overrun
+            record.booked, record.overrun = hold.booked, hold.overrun
 
 
 async def _admit(exchange: Exchange, record: CallRecord, rooms: Rooms, cap: int) -> tuple[Caller, bytes]:

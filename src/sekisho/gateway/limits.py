@@ -11,8 +11,8 @@ from sekisho.ledger.rates import RateLimits
 def tell_limits(rates: RateLimits, scopes: Sequence[Scope], group: str) -> RawHeaders:
     """The headers of limits per minute; none where there is no limit."""
     headers: RawHeaders = []
-    for tokens, unit in ((False, b"requests"), (True, b"tokens")):
-        if (left := rates.remaining(scopes, group, tokens=tokens)) is not None:
+    for unit, left in zip((b"requests", b"tokens"), rates.remaining(scopes, group), strict=True):
+        if left is not None:
             headers += [
                 (b"x-ratelimit-limit-" + unit, b"%d" % left.limit),
                 (b"x-ratelimit-remaining-" + unit, b"%d" % left.remaining),

@@ -23,11 +23,20 @@ class Meter:
         self._answer_bytes = 0
         self._target: Target | None = None
         self._reported: Usage | None = None
+        self._cost: int | None = None
+        """Of what is reported, once it is reckoned."""
+
+    def expect(self, target: Target) -> Usage:
+        """What the call will probably use there, as far as its size tells."""
+        model = target.upstream_model
+        output = self._estimator.likely_output(self.owner, model)
+        return Usage(input=self._estimator.input_tokens(model, self.request_bytes), output=output)
 
     def taken_by(self, target: Target) -> None:
         """An upstream has been sent the request and has not refused it: from here on it costs money."""
         self._target = target
         self._answer_bytes = 0
+        self._cost = None
 
     def not_taken(self) -> None:
         """The upstream refused it, or was never reached: this attempt costs nothing."""
@@ -48,7 +57,7 @@ class Meter:
 
     def report(self, usage: Usage) -> None:
         """Take the upstream's own count."""
-        self._reported = usage
+        self._reported, self._cost = usage, None
         if self._target is not None:
             self._estimator.learn(self.owner, self._target.upstream_model, self.request_bytes, usage)
 
@@ -87,4 +96,9 @@ class Meter:
         """Nano-dollars; None when the model is unpriced, zero when no upstream took the call."""
         if self._target is None:
             return 0
-        return self.price.cost(self.usage) if self.price is not None else None
+        price = self._target.price
+        if price is None or self._reported is None:
+            return None if price is None else price.cost(self.usage)
+        if self._cost is None:
+            self._cost = price.cost(self._reported)
+        return self._cost

@@ -5,32 +5,37 @@ from random import Random
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sekisho.config.snapshot import Deployment, Snapshot
 from sekisho.core.chat import ClientCall
-from sekisho.core.target import Errand, Target
+from sekisho.core.target import Errand, Sender, Target
 from sekisho.core.wire import Operation, WireRequest, WriteOptions
-from sekisho.gateway.attempts import Candidate
-from sekisho.gateway.cooldowns import Cooldowns
 from sekisho.gateway.holding import Held
 from sekisho.gateway.meter import Meter
+from sekisho.gateway.queueing import Queue
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.reply import explain
-from sekisho.gateway.upstream import CallFailed, Timeouts, UpstreamClient, UpstreamResponse
+from sekisho.gateway.traffic import Traffic
+from sekisho.gateway.ways import Candidate
+from sekisho.http.client import UpstreamClient
+from sekisho.http.connection import UpstreamResponse
+from sekisho.http.failures import CallFailed, Timeouts
 from sekisho.store.journal import UsageJournal
 
 _ERROR_BODY_BYTES = 64 * 1024
 
 
 class UpstreamAccess(Struct, frozen=True):
-    """What every attempt needs: connections, dialects by name, what is at rest, and chance.
+    """What every attempt needs: connections, dialects by name, what is known of the targets, who waits, and chance.
 
     The dialects are of three kinds (`core.wire`): the operation decides which one a name stands for.
     """
 
     client: UpstreamClient
     dialects: Mapping[str, Any]
-    cooldowns: Cooldowns
+    traffic: Traffic
+    queue: Queue
     random: Random
 
 
@@ -76,13 +81,13 @@ class Outbound:
         StoreUnavailable when it cannot be written down; then nothing was sent.
         """
         target = candidate.target
-        signed = await target.sign(wire, errand)
+        signed = await target.sign(wire, replace(errand, sender=self._sender()))
         self._meter.taken_by(target)
         if errand.operation != "count_tokens":
             self._journal.sent(self._record.row_if_lost(self._meter, self._held.expected), self._held.hold.booked)
         try:
             response = await self._access.client.post(
-                signed.url, signed.headers, wire.body, self._timeouts(candidate.deployment)
+                signed.url, signed.headers, wire.body, self.timeouts(candidate.deployment)
             )
         except CallFailed as failure:
             raise explain(failure, target) from failure
@@ -95,6 +100,18 @@ class Outbound:
         ceiling, most = self._held.ceiling, target.facts.max_output_tokens
         return ceiling if ceiling is None or most is None else min(ceiling, most * self._call.answers)
 
+    def _sender(self) -> Sender | None:
+        """Whose call it is, for upstreams that keep a record of that."""
+        caller = self._record.caller
+        if caller is None:
+            return None
+        return Sender(
+            user_id=caller.user_id,
+            team_id=caller.team_id,
+            organization_id=caller.organization_id,
+            key_alias=caller.key_alias,
+        )
+
     def _metadata(self) -> dict[str, str]:
         """What the upstream's own log shall say of the call, so that it can be joined with the usage row."""
         caller = self._record.caller
@@ -105,11 +122,18 @@ class Outbound:
             pairs["team"] = caller.team_id
         return pairs
 
-    def _timeouts(self, deployment: Deployment) -> Timeouts:
-        first = deployment.timeout or self._snapshot.request_timeout
+    def timeouts(self, deployment: Deployment) -> Timeouts:
+        """How long an attempt at the deployment may take: by its own settings, else by those of all."""
+        snapshot = self._snapshot
+        first = deployment.timeout or snapshot.request_timeout
         if self._call.stream:
-            first = deployment.stream_timeout or self._snapshot.stream_timeout or first
-        return Timeouts(first=first)
+            first = deployment.stream_timeout or snapshot.stream_timeout or first
+        return Timeouts(
+            connect=deployment.connect_timeout or snapshot.connect_timeout,
+            first=first,
+            idle=deployment.idle_timeout or snapshot.idle_timeout,
+            total=deployment.total_timeout or snapshot.total_timeout,
+        )
 
 
 async def _raise_refusal(response: UpstreamResponse, target: Target) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
@@ -15,7 +15,8 @@ from sekisho.core.target import Target
 from sekisho.core.usage import Usage
 from sekisho.gateway.meter import Meter
 from sekisho.policy.naming import ChosenModel
-from sekisho.store.records import UsageRow
+from sekisho.store.records import UsageAttempt, UsageCaller, UsageRoad, UsageRow
+from sekisho.telemetry.calls import Attempt
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -24,10 +25,23 @@ def _tell_nothing() -> RawHeaders:
     return []
 
 
+class _Outcome(Struct, frozen=True):
+    """How a call ended, as its usage row says it."""
+
+    status: str
+    http_status: int
+    error_class: str | None
+
+
+_LOST = _Outcome("failure", 500, "WorkerDied")
+
+
 class CallRecord(Struct):
     """One call's facts.
 
-    waited: how many seconds were spent waiting for upstreams.
+    attempts: every attempt at an upstream, in their order.
+
+    waited: how many seconds were spent waiting for upstreams, and queued, of these, in line for room at one.
     ceiling: the output limit that a budget has set, in tokens.
     tell_limits: the headers that say how much the caller may still do.
     booked: the accounts that pay for the call, and whether each is leased; none before it is held.
@@ -45,10 +59,13 @@ class CallRecord(Struct):
     model: ChosenModel | None = None
     target: Target | None = None
     group: str | None = None
+    attempts: list[Attempt] = []
     retries: int = 0
     fallbacks: int = 0
     dropped: tuple[str, ...] = ()
     waited: float = 0.0
+    queued: float = 0.0
+    queued_since: float | None = None
     first_byte_after: float | None = None
     error: SekishoError | None = None
     ceiling: int | None = None
@@ -61,6 +78,31 @@ class CallRecord(Struct):
         self.started_monotonic = self.clock.monotonic()
         self.id = new_id(self.started)
 
+    def begin_attempt(self, target: Target, group: str) -> Attempt:
+        """An attempt begins; whatever comes before the first is neither a retry nor a fallback."""
+        if self.attempts:
+            self.retries += 1
+        if group not in (self.group, self.model.group if self.model else group):
+            self.fallbacks += 1
+        self.target, self.group = target, group
+        attempt = Attempt(
+            deployment_id=target.deployment_id,
+            group=group,
+            provider=target.provider,
+            upstream_model=target.upstream_model,
+            account=target.account,
+            region=target.region,
+            began_ms=self.elapsed_ms(),
+        )
+        self.attempts.append(attempt)
+        return attempt
+
+    def end_attempt(self, attempt: Attempt, error: SekishoError | None = None) -> None:
+        """It has answered, or failed."""
+        attempt.ms = self.elapsed_ms() - attempt.began_ms
+        attempt.status = 200 if error is None else error.status
+        attempt.error = _class_of(error)
+
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """What runs inside is the upstream's time, not the gateway's."""
@@ -69,6 +111,21 @@ class CallRecord(Struct):
             yield
         finally:
             self.waited += self.clock.monotonic() - since
+
+    @contextmanager
+    def queueing(self) -> Iterator[None]:
+        """Inside, the call waits in line."""
+        self.queued_since = self.clock.monotonic()
+        try:
+            with self.waiting():
+                yield
+        finally:
+            self.queued, self.queued_since = self.queue_seconds(), None
+
+    def queue_seconds(self) -> float:
+        """How long the call has waited in line so far."""
+        since = self.queued_since
+        return self.queued if since is None else self.queued + self.clock.monotonic() - since
 
     def first_byte(self) -> None:
         """The first byte of the answer goes out now."""
@@ -82,9 +139,11 @@ class CallRecord(Struct):
     def headers(self) -> RawHeaders:
         """LiteLLM's response headers and ours, but for money."""
         elapsed = self.clock.monotonic() - self.started_monotonic
+        queued = self.queue_seconds()
+        waited = self.waited + queued - self.queued
         headers = [
             (b"x-litellm-call-id", self.id.encode()),
-            (b"x-sekisho-overhead-ms", b"%.2f" % ((elapsed - self.waited) * 1000)),
+            (b"x-sekisho-overhead-ms", b"%.2f" % ((elapsed - waited) * 1000)),
             (b"x-litellm-attempted-retries", b"%d" % self.retries),
             (b"x-litellm-attempted-fallbacks", b"%d" % self.fallbacks),
         ]
@@ -95,6 +154,8 @@ class CallRecord(Struct):
                 headers.append((b"x-sekisho-simulated", b"true"))
         if self.ceiling is not None:
             headers.append((b"x-sekisho-max-output-tokens", b"%d" % self.ceiling))
+        if queued > 0:
+            headers.append((b"x-sekisho-queue-ms", b"%d" % (queued * 1000)))
         if self.dropped:
             headers.append((b"x-sekisho-dropped-params", _header_value(", ".join(self.dropped))))
         if self.model is not None and self.model.warning:
@@ -108,33 +169,34 @@ class CallRecord(Struct):
 
     def row(self, meter: Meter | None) -> UsageRow:
         """The usage row. Called once, when the call is over."""
-        caller, call, target = self.caller, self.call, self.target
+        error = self.error
+        outcome = _Outcome(self._status(), error.status if error else 200, _class_of(error))
+        if meter is None:
+            return self._row(None, Usage(), 0, False, outcome)
+        return self._row(meter, meter.usage, meter.cost, meter.estimated, outcome)
+
+    def row_if_lost(self, meter: Meter, expected: Usage) -> UsageRow:
+        """The usage row to book if the end of the call, which now goes to an upstream, is never told."""
+        cost = meter.price.cost(expected) if meter.price is not None else None
+        return self._row(meter, expected, cost, True, _LOST)
+
+    def _row(self, meter: Meter | None, usage: Usage, cost: int | None, estimated: bool, outcome: _Outcome) -> UsageRow:
+        caller, call = self.caller, self.call
         ended = self.started + (self.clock.monotonic() - self.started_monotonic)
         return UsageRow(
             id=self.id,
-            call_type=self.call_type,
+            caller=_name_caller(caller),
+            road=self._road(meter),
             started_at=int(self.started * 1000),
             ended_at=int(ended * 1000),
-            ttft_ms=None if self.first_byte_after is None else int(self.first_byte_after * 1000),
-            key_hash=caller.key_hash if caller else None,
-            key_alias=caller.key_alias if caller else None,
-            user_id=caller.user_id if caller else None,
-            team_id=caller.team_id if caller else None,
             model=_asked(self.model, call)[:250],
-            model_group=self.group or (self.model.group if self.model else None),
-            deployment_id=target.deployment_id if target else None,
-            provider=target.provider if target else None,
-            upstream_model=target.upstream_model if target else None,
-            account=target.account if target else None,
-            region=target.region if target else None,
-            usage=meter.usage if meter else Usage(),
-            cost_nano=meter.cost if meter else 0,
-            price_version=meter.price.version if meter and meter.price else None,
-            status=self._status(),
-            http_status=self.error.status if self.error else 200,
-            error_class=_error_class(self.error),
-            estimated=meter.estimated if meter else False,
-            simulated=target.simulated if target else False,
+            status=outcome.status,
+            http_status=outcome.http_status,
+            ttft_ms=None if self.first_byte_after is None else int(self.first_byte_after * 1000),
+            usage=usage,
+            cost_nano=cost,
+            error_class=outcome.error_class,
+            estimated=estimated,
             streamed=call.stream if call else False,
             session_id=call.session_id if call else None,
             agent=call.agent if call else None,
@@ -142,25 +204,39 @@ class CallRecord(Struct):
             agent_id=call.agent_id if call else None,
             parent_id=call.parent_id if call else None,
             end_user=call.end_user if call else None,
-            tags=tuple(dict.fromkeys([*(caller.tags if caller else ()), *(call.tags if call else ())])),
+            requester_ip=self.client_ip,
+            tags=_join_tags(caller, call),
             retries=self.retries,
             fallbacks=self.fallbacks,
-            requester_ip=self.client_ip,
-            organization_id=caller.organization_id if caller else None,
-            project_id=caller.project_id if caller else None,
             overrun_nano=self.overrun or None,
+            attempts=self._tell_attempts(),
         )
 
-    def row_if_lost(self, meter: Meter, expected: Usage) -> UsageRow:
-        """The usage row to book if the end of the call, which now goes to an upstream, is never told."""
-        return structs.replace(
-            self.row(meter),
-            usage=expected,
-            cost_nano=meter.price.cost(expected) if meter.price is not None else None,
-            estimated=True,
-            status="failure",
-            http_status=500,
-            error_class="WorkerDied",
+    def _tell_attempts(self) -> tuple[UsageAttempt, ...]:
+        """Every attempt, unless the first has answered, which the row says anyway."""
+        attempts = self.attempts
+        if not attempts or (len(attempts) == 1 and attempts[0].error is None):
+            return ()
+        return tuple(
+            UsageAttempt(each.deployment_id, each.group, each.account, each.region, each.ms, each.error)
+            for each in attempts
+        )
+
+    def _road(self, meter: Meter | None) -> UsageRoad:
+        group = self.group or (self.model.group if self.model else None)
+        version = meter.price.version if meter and meter.price else None
+        if (target := self.target) is None:
+            return UsageRoad(self.call_type, group, price_version=version)
+        return UsageRoad(
+            self.call_type,
+            group,
+            target.deployment_id,
+            target.provider,
+            target.upstream_model,
+            target.account,
+            target.region,
+            version,
+            target.simulated,
         )
 
     def _status(self) -> str:
@@ -175,7 +251,21 @@ def _asked(model: ChosenModel | None, call: ClientCall | None) -> str:
     return (call.model if call else None) or ""
 
 
-def _error_class(error: SekishoError | None) -> str | None:
+def _name_caller(caller: Caller | None) -> UsageCaller:
+    if caller is None:
+        return UsageCaller()
+    return UsageCaller(
+        caller.key_hash, caller.key_alias, caller.user_id, caller.team_id, caller.organization_id, caller.project_id
+    )
+
+
+def _join_tags(caller: Caller | None, call: ClientCall | None) -> tuple[str, ...]:
+    """The tags of the key and those of the call, each once."""
+    own, more = caller.tags if caller else (), call.tags if call else ()
+    return tuple(dict.fromkeys([*own, *more])) if own or more else ()
+
+
+def _class_of(error: SekishoError | None) -> str | None:
     if error is None:
         return None
     return f"{type(error).__name__}:{error.code}" if error.code else type(error).__name__

@@ -1,7 +1,10 @@
 """The answer on its way back to the client, metered as it passes."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from math import ceil
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -40,25 +43,53 @@ class Sent(Struct, frozen=True):
     answer: bytes | None
 
 
-async def send_answer(
-    exchange: Exchange,
-    dialect: ChatClient,
-    reply: Reply,
-    record: CallRecord,
-    meter: Meter,
-    hold: Hold,
-    settle: Callable[[], None],
-) -> Sent:
-    """Meter the whole answer and send it, as it came if the client speaks the upstream's format."""
-    answer, call = reply.answer, record.call
-    assert answer is not None
-    assert call is not None
-    meter.report_whole(answer.usage, _count_bytes(answer.parts))
-    settle()
-    body = reply.body if reply.wire.native else dialect.write_answer(answer, answer_head(record), call, meter.cost)
-    extra = record.money_headers(meter.cost, hold.key_spend())
-    await send_body(exchange, dialect, record, body, extra, meter.usage)
-    return Sent(answer.parts, body)
+class Answering(Protocol):
+    """How an answer goes to the client, whole or as a stream."""
+
+    def kept_open(self) -> AbstractAsyncContextManager[None]:
+        """Inside, the call waits for room: the client is told of it as far as its format allows."""
+        ...
+
+    def telling_failures(self) -> AbstractAsyncContextManager[None]:
+        """A failure inside is told the client here, when it is too late for a status. It is raised again."""
+        ...
+
+    async def send(self, reply: Reply, meter: Meter, settle: Callable[[], None]) -> Sent:
+        """Send what a model answers, metering it; `settle` is called when all is known."""
+        ...
+
+
+class WholeAnswer:
+    """The `Answering` of calls that want no stream; they just wait."""
+
+    def __init__(self, exchange: Exchange, dialect: ChatClient, record: CallRecord, hold: Hold) -> None:
+        self._exchange = exchange
+        self._dialect = dialect
+        self._record = record
+        self._hold = hold
+
+    def kept_open(self) -> AbstractAsyncContextManager[None]:
+        """Nothing can be told before the answer's status."""
+        return nullcontext()
+
+    def telling_failures(self) -> AbstractAsyncContextManager[None]:
+        """Failures become statuses."""
+        return nullcontext()
+
+    async def send(self, reply: Reply, meter: Meter, settle: Callable[[], None]) -> Sent:
+        """Meter the whole answer and send it, as it came if the client speaks the upstream's format."""
+        record, dialect, answer = self._record, self._dialect, reply.answer
+        assert answer is not None
+        assert record.call is not None
+        meter.report_whole(answer.usage, _count_bytes(answer.parts))
+        settle()
+        if reply.wire.native:
+            body = reply.body
+        else:
+            body = dialect.write_answer(answer, answer_head(record), record.call, meter.cost)
+        extra = record.money_headers(meter.cost, self._hold.key_spend())
+        await send_body(self._exchange, dialect, record, body, extra, meter.usage)
+        return Sent(answer.parts, body)
 
 
 def _count_bytes(parts: Sequence[AnswerPart]) -> int:
@@ -81,44 +112,80 @@ async def send_body(
     await exchange.answer(200, headers, body)
 
 
-async def send_stream(
-    exchange: Exchange,
-    dialect: ChatClient,
-    reply: Reply,
-    record: CallRecord,
-    meter: Meter,
-    hold: Hold,
-    settle: Callable[[], None],
-) -> Sent:
-    """Pass the events on as they come, metering them.
+class StreamedAnswer:
+    """The `Answering` of calls that want a stream.
 
-    After the first byte a failure can only be told inside the stream, in the dialect's own way; it is raised again for
-    the record.
+    Its head goes out with the first event; or before, when the call has waited for so long that somebody on the way
+    might give up the connection. From then on failures can only be told inside the stream, in the dialect's own way.
     """
-    assert record.call is not None
-    writer = dialect.stream_writer(answer_head(record), record.call)
-    put = _relay if reply.wire.native else _translate
-    gist = StreamGist()
-    headers = [(b"content-type", dialect.stream_type), *_STREAM, *record.headers()]
-    headers += [*record.money_headers(None, hold.key_spend()), *dialect.answer_headers(record.id, None)]
-    await exchange.begin(200, headers)
-    try:
-        async with exchange.kept_alive(writer.keep_alive(), _KEEP_ALIVE_SECONDS):
+
+    def __init__(self, exchange: Exchange, dialect: ChatClient, record: CallRecord, hold: Hold) -> None:
+        assert record.call is not None
+        self._exchange = exchange
+        self._dialect = dialect
+        self._record = record
+        self._hold = hold
+        self._writer = dialect.stream_writer(answer_head(record), record.call)
+        self._beginning = asyncio.Lock()
+        self._begun = False
+
+    @asynccontextmanager
+    async def kept_open(self) -> AsyncIterator[None]:
+        """Sends the head after a while, and then signs of life; formats that know none are left waiting."""
+        holding = asyncio.create_task(self._hold_open()) if self._writer.keep_alive() else None
+        try:
+            yield
+        finally:
+            if holding is not None:
+                holding.cancel()
+                await asyncio.wait([holding])
+
+    @asynccontextmanager
+    async def telling_failures(self) -> AsyncIterator[None]:
+        """Ends the stream with the dialect's error, if it has begun."""
+        try:
+            yield
+        except ClientGone:
+            raise
+        except SekishoError as error:
+            async with self._beginning:
+                if self._begun:
+                    await self._exchange.finish(self._writer.fail(error))
+            raise
+
+    async def send(self, reply: Reply, meter: Meter, settle: Callable[[], None]) -> Sent:
+        """Pass the events on as they come, metering them."""
+        record, writer, gist = self._record, self._writer, StreamGist()
+        put = _relay if reply.wire.native else _translate
+        await self._begin()
+        async with self._exchange.kept_alive(writer.keep_alive(), _KEEP_ALIVE_SECONDS):
             async for pieces in reply.pieces():
                 for piece in pieces:
                     meter.observe(piece.events)
                     gist.observe(piece.events)
                 if chunk := put(writer, pieces):
                     record.first_byte()
-                    await exchange.write(chunk)
-    except ClientGone:
-        raise
-    except SekishoError as error:
-        await exchange.finish(writer.fail(error))
-        raise
-    settle()
-    await exchange.finish(b"" if reply.wire.native else writer.end(meter.usage, meter.cost))
-    return Sent(gist.parts, writer.whole if isinstance(writer, KeepingWriter) else None)
+                    await self._exchange.write(chunk)
+        settle()
+        await self._exchange.finish(b"" if reply.wire.native else writer.end(meter.usage, meter.cost))
+        return Sent(gist.parts, writer.whole if isinstance(writer, KeepingWriter) else None)
+
+    async def _begin(self) -> None:
+        """Send the head, once."""
+        async with self._beginning:
+            if self._begun:
+                return
+            self._begun = True
+            record, dialect = self._record, self._dialect
+            headers = [(b"content-type", dialect.stream_type), *_STREAM, *record.headers()]
+            headers += record.money_headers(None, self._hold.key_spend())
+            await self._exchange.begin(200, [*headers, *dialect.answer_headers(record.id, None)])
+
+    async def _hold_open(self) -> None:
+        await asyncio.sleep(_KEEP_ALIVE_SECONDS)
+        await asyncio.shield(self._begin())  # half a head is worse than none
+        async with self._exchange.kept_alive(self._writer.keep_alive(), _KEEP_ALIVE_SECONDS):
+            await asyncio.Event().wait()
 
 
 def _relay(writer: StreamWriter, pieces: Sequence[Piece]) -> bytes:
@@ -135,7 +202,7 @@ async def refuse(exchange: Exchange, dialect: ClientDialect, record: CallRecord,
         return
     headers = [JSON, *record.headers(), *dialect.answer_headers(record.id, None)]
     if error.retry_after is not None and isinstance(error, RateLimited | UpstreamThrottled):
-        headers.append((b"retry-after", b"%d" % ceil(error.retry_after)))
+        headers.append((b"retry-after", b"%d" % max(1, ceil(error.retry_after))))
     if isinstance(error, UpstreamMisconfigured | Refusal) and not isinstance(error, RateLimited):
         headers.append((b"x-should-retry", b"false"))  # the words of Anthropic's and OpenAI's clients
     if error.status == 401:

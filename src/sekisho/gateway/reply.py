@@ -1,13 +1,17 @@
 """One upstream's answer, from the moment it is certain that it answers."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 from sekisho.core.errors import UpstreamError, UpstreamUnavailable
 from sekisho.core.events import ChatAnswer
 from sekisho.core.target import Target
 from sekisho.core.wire import Piece, StreamReader, UpstreamDialect, WireAnswer, WireFault, WireRequest
-from sekisho.gateway.upstream import CallFailed, ConnectFailed, TimedOut, UpstreamResponse
+from sekisho.http.connection import UpstreamResponse
+from sekisho.http.failures import CallFailed, ConnectFailed, TimedOut
 
+NOT_CONNECTED: Final = "connect"
+"""What a failure is called (`UpstreamError.native`) when there was no connection to send anything over."""
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _MOST_PIECES_HELD = 32
 
@@ -80,11 +84,17 @@ async def read_body(response: UpstreamResponse, target: Target) -> bytes:
 
 
 def explain(failure: CallFailed, target: Target) -> UpstreamError:
-    """What a failed connection means for the call. The details are for the log: addresses are nobody's business."""
+    """What a failed connection means for the call. The cause is for the log: addresses are nobody's business."""
+    error = _name_failure(failure, target)
+    error.add_note(f"The cause: {failure}.")
+    return error
+
+
+def _name_failure(failure: CallFailed, target: Target) -> UpstreamError:
     where = f"the upstream of '{target.model_name}' ({target.region or target.provider})"
     if isinstance(failure, ConnectFailed):
         message = f"Could not connect to {where}."
-        return UpstreamUnavailable(message, verdict="elsewhere", native="connect", cooldown=5.0)
+        return UpstreamUnavailable(message, verdict="elsewhere", native=NOT_CONNECTED, cooldown=5.0)
     if isinstance(failure, TimedOut):
         message = f"No answer in time from {where}."
         return UpstreamUnavailable(message, verdict="elsewhere", native="timeout", status=504)

@@ -1,42 +1,55 @@
 """What is done for each operation, once a call is admitted and its hold is taken."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, closing, nullcontext
+from functools import partial
 from typing import TypeVar, cast
 
 from msgspec import Struct
 
 from sekisho.config.snapshot import Snapshot
+from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
 from sekisho.core.clock import Clock
+from sekisho.core.errors import UpstreamError
 from sekisho.core.wire import ChatClient, ClientDialect, EmbeddingClient, Operation
+from sekisho.gateway.alerts import SoftBudgets
 from sekisho.gateway.attachments import AttachmentFetcher
-from sekisho.gateway.attempts import Attempts, Candidate, Road
+from sekisho.gateway.attempts import Attempts
 from sekisho.gateway.continuity import Continuity
 from sekisho.gateway.conversing import Conversing
 from sekisho.gateway.counting import Counting
 from sekisho.gateway.embedding import Embedding
 from sekisho.gateway.exchange import Exchange
+from sekisho.gateway.fitting import Fitting
 from sekisho.gateway.holding import Held
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.outbound import Outbound, UpstreamAccess
 from sekisho.gateway.record import CallRecord
-from sekisho.gateway.relay import answer_head, send_answer, send_body, send_stream
+from sekisho.gateway.relay import Answering, StreamedAnswer, WholeAnswer, answer_head, send_body
 from sekisho.gateway.roads import World
 from sekisho.gateway.thinking import ThinkingKeeper
+from sekisho.gateway.waiting import KeepOpen, Waiting
+from sekisho.gateway.ways import Candidate, Roads
 from sekisho.identity.authenticate import Identity
 from sekisho.ledger.estimate import Estimator
 from sekisho.ledger.ledger import Ledger
 from sekisho.ledger.rates import RateLimits
 from sekisho.store.journal import UsageJournal
+from sekisho.telemetry.telling import Telemetry
 
 _Done = TypeVar("_Done")
 
 
 class Rooms(Struct, frozen=True, kw_only=True):
-    """What a call passes through. `world` gives the configuration in use now."""
+    """What a call passes through.
+
+    `world` gives the configuration in use now, `view` what a call of some caller that names some models sees of one.
+    """
 
     clock: Clock
     world: Callable[[], World]
+    view: Callable[[World, Caller, Iterable[str | None]], World]
     identity: Identity
     ledger: Ledger
     rates: RateLimits
@@ -46,6 +59,8 @@ class Rooms(Struct, frozen=True, kw_only=True):
     thinking: ThinkingKeeper
     continuity: Continuity
     journal: UsageJournal
+    soft_budgets: SoftBudgets
+    telemetry: Telemetry
 
 
 class Work(Struct, frozen=True):
@@ -54,7 +69,7 @@ class Work(Struct, frozen=True):
     exchange: Exchange
     dialect: ClientDialect
     call: ClientCall
-    roads: list[Road]
+    roads: Roads
     snapshot: Snapshot
     record: CallRecord
     meter: Meter
@@ -73,18 +88,45 @@ class Work(Struct, frozen=True):
             journal=self.rooms.journal,
         )
 
-    async def attempt(self, try_once: Callable[[Candidate], Awaitable[_Done]]) -> _Done:
-        """What the first target gives that does what is asked."""
+    @asynccontextmanager
+    async def attempt(
+        self,
+        try_once: Callable[[Candidate], Awaitable[_Done]],
+        *,
+        fitting: Fitting | None = None,
+        keep_open: KeepOpen = nullcontext,
+    ) -> AsyncIterator[_Done]:
+        """What the first target gives that does what is asked; in the block it is used up.
+
+        While all targets are full, the call waits inside `keep_open`.
+        """
+        assert self.record.caller is not None
         attempts = Attempts(
             try_once,
             call=self.call,
             snapshot=self.snapshot,
-            cooldowns=self.rooms.access.cooldowns,
+            traffic=self.rooms.access.traffic,
             random=self.rooms.access.random,
             meter=self.meter,
             record=self.record,
+            enter=partial(self.rooms.ledger.move, self.held.hold, self.record.caller.scopes),
+            fitting=fitting,
+            waiting=self._make_waiting(keep_open),
         )
-        return await attempts.first_that_succeeds(self.roads)
+        done = await attempts.first_that_succeeds(self.roads)
+        try:
+            yield done
+        except UpstreamError as error:  # what had begun well broke down
+            attempts.fail(error)
+            raise
+        finally:
+            attempts.finish()
+
+    def _make_waiting(self, keep_open: KeepOpen) -> Waiting | None:
+        settings, access, caller = self.snapshot.queue, self.rooms.access, self.record.caller
+        if settings.max_seconds <= 0 or caller is None:
+            return None
+        return Waiting(access.queue, access.traffic, settings, caller, self.call, self.record, keep_open)
 
     def settle(self) -> None:
         """Set the hold to what the call has used."""
@@ -103,14 +145,17 @@ async def converse(work: Work) -> None:
         thinking=rooms.thinking,
         prompt_caching=work.snapshot.prompt_caching,
     )
-    reply = await work.attempt(conversing.try_once)
-    send = send_stream if work.call.stream else send_answer
-    try:
-        sent = await send(
-            work.exchange, cast(ChatClient, work.dialect), reply, record, work.meter, work.held.hold, work.settle
-        )
-    finally:
-        reply.close()
+    fitting = Fitting(
+        work.call, work.meter.request_bytes, rooms.estimator, precheck=work.snapshot.enable_pre_call_checks
+    )
+    kind = StreamedAnswer if work.call.stream else WholeAnswer
+    answering: Answering = kind(work.exchange, cast(ChatClient, work.dialect), record, work.held.hold)
+    async with (
+        answering.telling_failures(),
+        work.attempt(conversing.try_once, fitting=fitting, keep_open=answering.kept_open) as reply,
+    ):
+        with closing(reply):
+            sent = await answering.send(reply, work.meter, work.settle)
     assert record.caller is not None
     owner = record.caller.owner
     if not reply.wire.native:
@@ -121,24 +166,24 @@ async def converse(work: Work) -> None:
 async def count_tokens(work: Work) -> None:
     """Tell how many input tokens the request would have."""
     counting = Counting(work.rooms.access, work.outbound(), work.call, work.meter, work.record, work.rooms.estimator)
-    count = await work.attempt(counting.try_once)
-    body = cast(ChatClient, work.dialect).write_count(count.tokens)
-    extra = [(b"x-sekisho-estimated", b"true")] if count.estimated else []
-    await send_body(work.exchange, work.dialect, work.record, body, extra)
+    async with work.attempt(counting.try_once) as count:
+        body = cast(ChatClient, work.dialect).write_count(count.tokens)
+        extra = [(b"x-sekisho-estimated", b"true")] if count.estimated else []
+        await send_body(work.exchange, work.dialect, work.record, body, extra)
 
 
 async def embed(work: Work) -> None:
     """Turn texts into vectors."""
     embedding = Embedding(work.rooms.access, work.outbound(), work.call, work.record)
-    vectors = await work.attempt(embedding.try_once)
-    work.meter.report_whole(vectors.answer.usage, answer_bytes=0)
-    work.settle()
-    body = vectors.body
-    if body is None:
-        head = answer_head(work.record)
-        body = cast(EmbeddingClient, work.dialect).write_embeddings(vectors.answer, head, work.call)
-    extra = work.record.money_headers(work.meter.cost, work.held.hold.key_spend())
-    await send_body(work.exchange, work.dialect, work.record, body, extra)
+    async with work.attempt(embedding.try_once) as vectors:
+        work.meter.report_whole(vectors.answer.usage, answer_bytes=0)
+        work.settle()
+        body = vectors.body
+        if body is None:
+            head = answer_head(work.record)
+            body = cast(EmbeddingClient, work.dialect).write_embeddings(vectors.answer, head, work.call)
+        extra = work.record.money_headers(work.meter.cost, work.held.hold.key_spend())
+        await send_body(work.exchange, work.dialect, work.record, body, extra)
 
 
 SERVICES: Mapping[Operation, Callable[[Work], Awaitable[None]]] = {

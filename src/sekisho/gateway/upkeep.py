@@ -5,7 +5,9 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
+from sekisho.core.clock import Clock
 from sekisho.core.errors import StoreUnavailable
+from sekisho.gateway.alerts import SoftBudgets
 from sekisho.ledger.ledger import Ledger
 from sekisho.ledger.lessor import Lessor
 from sekisho.ledger.rates import RateLimits
@@ -24,28 +26,33 @@ class Upkeep:
     def __init__(
         self,
         *,
+        clock: Clock,
         escrow: EscrowRepository,
         recovery: Recovery,
         ledger: Ledger,
         lessor: Lessor,
         rates: RateLimits,
+        soft_budgets: SoftBudgets,
     ) -> None:
+        self._clock = clock
         self._escrow = escrow
         self._recovery = recovery
         self._ledger = ledger
         self._lessor = lessor
         self._rates = rates
+        self._soft_budgets = soft_budgets
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Enlist this worker, without which it cannot lease, and begin. Raises StoreUnavailable."""
-        await self._escrow.beat()
+        await self._beat()
         jobs: list[Coroutine[Any, Any, None]] = [
-            self._beat(),
+            self._live(),
             self._forget(),
             self._recovery.run(),
             self._lessor.run(self._ledger.accounts),
             self._rates.run(),
+            self._soft_budgets.run(),
         ]
         self._tasks = [asyncio.create_task(job, name=f"upkeep-{number}") for number, job in enumerate(jobs)]
 
@@ -55,18 +62,24 @@ class Upkeep:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _beat(self) -> None:
+    async def _live(self) -> None:
         """Say that this worker lives, for ever."""
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             try:
-                known = await self._escrow.beat()
+                if not await self._beat():
+                    _log.warning("this worker was taken for dead, and what it had leased was given back")
+                    self._ledger.lose_leases()
             except StoreUnavailable as error:
                 _log.warning("this worker cannot say that it lives: %s", error.__cause__)
-                continue
-            if not known:
-                _log.warning("this worker was taken for dead, and what it had leased was given back")
-                self._ledger.lose_leases()
+
+    async def _beat(self) -> bool:
+        """Say it once; returns whether it was known. Raises StoreUnavailable."""
+        asked_at = self._clock.monotonic()
+        pulse = await self._escrow.beat()
+        self._lessor.heard(asked_at, pulse.workers)
+        self._rates.heard(pulse.workers)
+        return pulse.known
 
     async def _forget(self) -> None:
         """Drop what has not been used for long, for ever."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NoReturn
 
 from msgspec import Struct, structs
@@ -13,13 +13,13 @@ from sekisho.core.caller import Caller, Scope, ScopeKind
 from sekisho.core.clock import Clock
 from sekisho.core.errors import AccessDenied, InvalidRequest, StoreUnavailable, Unauthenticated
 from sekisho.identity.aws_keys import KeyPair, SignedCallers, is_signature
-from sekisho.identity.callers import ModelGroups, caller_from, scope_from
+from sekisho.identity.callers import ModelGroups, caller_from, levels_of, scope_from
 from sekisho.identity.keys import hash_key, mask_key
-from sekisho.identity.memory import FRESH, FRESH_UNKNOWN, Memory, Reading
+from sekisho.identity.memory import CAPACITY, FRESH, FRESH_UNKNOWN, Memory, Reading, Row
 from sekisho.identity.sigv4 import SignedMessage
 from sekisho.store.engine import Store
 from sekisho.store.limits import changes_at
-from sekisho.store.records import Access, CustomerRecord, TagRecord
+from sekisho.store.records import CustomerRecord, TagRecord
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +27,8 @@ POLL: Final = 0.5
 """Seconds between two looks at the change counter."""
 MOST_TAGS: Final = 50
 """Tags that one call can carry: each is a scope that is looked up and booked."""
+
+_MOST_WIDENED: Final = 10_000
 
 Headers = Sequence[tuple[bytes, bytes]]
 """A request's headers, names in lower case."""
@@ -40,30 +42,35 @@ _RANKS: Final = {
     b"ocp-apim-subscription-key": 5,
 }
 """Where a key may stand; the first of them that is there counts (LiteLLM's order)."""
+_FAR_REACHING: Final = frozenset({"budgets", "access_groups"})
+"""Tables whose rows so many others refer to that a change makes everything doubtful."""
 _NOBODY: Final = Scope(kind="installation", id="all")
 
 
-class _Known(Struct, frozen=True):
-    """What is remembered of a key; `caller` None means that it is unknown, `blocked` says who is blocked."""
+class _Known(Struct, frozen=True, gc=False):
+    """What is remembered of a key; `caller` None means that it is unknown, `blocked` says who is blocked.
+
+    expires: when the first of the levels that it belongs to does, and which that is.
+    """
 
     caller: Caller | None
-    expires: float | None = None
+    expires: tuple[float, str] | None = None
     blocked: str | None = None
 
 
-class _Named(Struct, frozen=True):
+class _Named(Struct, frozen=True, gc=False):
     """What is remembered of a customer or a tag, also of one that is not known: then it has no limits."""
 
     scope: Scope
     blocked: bool = False
+    expires: float | None = None
 
 
 class Identity:
     """Authenticates callers from memory, and reads the store only for keys that are new or may have changed.
 
-    Every administrative change makes all that is remembered doubtful at once: a local one through `invalidate`, one
-    by another process through the change counter, half a second later. While the database is away, what is
-    remembered goes on counting.
+    An administrative change makes doubtful what depends on the rows that it changed: one by this process at once, one
+    by another process half a second later. While the database is away, what is remembered goes on counting.
 
     Args:
         store: where keys are.
@@ -88,11 +95,15 @@ class Identity:
         self._installation = installation
         self._master_caller = Caller(role="proxy_admin", scopes=(installation,))
         self._groups = groups or {}
-        self._keys = Memory(self._read_key, clock)
-        self._names = Memory(self._read_named, clock)
+        self._keys = Memory(self._read_key, _rows_of_key, clock)
+        self._names = Memory(self._read_named, _rows_of_named, clock)
+        self._shared: dict[tuple[ScopeKind, str], Scope] = {}
+        """Scopes that several callers have."""
+        self._widened: dict[tuple[int, ...], tuple[Caller, Caller, Sequence[Scope]]] = {}
         self._followers: list[Callable[[], None]] = []
         self._counter: int | None = None
         self._poll: asyncio.Task[None] | None = None
+        store.follow(self._doubt)
 
     def follow(self, tell: Callable[[], None]) -> None:
         """Have `tell` called after administrative changes, too: those of other processes, and of this one."""
@@ -102,7 +113,14 @@ class Identity:
         """Let access groups of the configuration stand for these models from now on."""
         if groups != self._groups:
             self._groups = groups
-            self.invalidate()
+            self._doubt()
+
+    def use_installation(self, installation: Scope) -> None:
+        """Let every call belong to this widest scope from now on."""
+        if installation != self._installation:
+            self._installation = installation
+            self._master_caller = Caller(role="proxy_admin", scopes=(installation,))
+            self._doubt()
 
     async def start(self) -> None:
         """Begin to watch for changes by other processes."""
@@ -118,10 +136,22 @@ class Identity:
         await self._keys.close()
         await self._names.close()
 
-    def invalidate(self) -> None:
-        """Doubt everything that is remembered; call it after each administrative change."""
-        self._keys.doubt()
-        self._names.doubt()
+    def _doubt(self, rows: Sequence[Row] | None = None) -> None:
+        """Doubt what depends on rows that were changed; everything without them."""
+        if rows is not None and any(table in _FAR_REACHING for table, _ in rows):
+            rows = None
+        self._keys.doubt(rows)
+        self._names.doubt(rows)
+
+    def _share(self, scope: Scope) -> Scope:
+        """The same scope, in the memory of an equal one if there is one: a team has many keys."""
+        known = self._shared.get((scope.kind, scope.id))
+        if known == scope:
+            return known
+        if len(self._shared) >= CAPACITY:
+            self._shared.clear()
+        self._shared[scope.kind, scope.id] = scope
+        return scope
 
     async def authenticate(self, headers: Headers, *, signed_ok: bool = False) -> Caller:
         """The caller that these headers (names in lower case) prove.
@@ -149,7 +179,7 @@ class Identity:
         """The caller with the scopes that only a request tells: its end user, its tags and those of its key.
 
         Raises:
-            AccessDenied: the end user is blocked.
+            AccessDenied: the end user or a tag is blocked, or has expired.
             InvalidRequest: there are too many tags.
             StoreUnavailable: one of them is not remembered and the database is away.
         """
@@ -161,10 +191,22 @@ class Identity:
             raise InvalidRequest(f"A call can carry at most {MOST_TAGS} tags.", param="tags")
         found = [await self._names.get(name) for name in names]
         for named in found:
-            if named.blocked:
-                raise AccessDenied(f"The {named.scope.kind} '{named.scope.id}' is blocked. Ask your administrator.")
+            if named.blocked or (named.expires is not None and named.expires <= self._clock.now()):
+                how = "is blocked" if named.blocked else "has expired"
+                raise AccessDenied(f"The {named.scope.kind} '{named.scope.id}' {how}. Ask your administrator.")
+        return self._add_scopes(caller, [named.scope for named in found])
+
+    def _add_scopes(self, caller: Caller, more: Sequence[Scope]) -> Caller:
+        """The caller with more scopes; the same ones give the same caller, whose limits are worked out once."""
+        key = (id(caller), *map(id, more))
+        if (known := self._widened.get(key)) is not None:
+            return known[0]
+        if len(self._widened) >= _MOST_WIDENED:
+            self._widened.clear()
         *narrower, installation = caller.scopes
-        return structs.replace(caller, scopes=(*narrower, *(named.scope for named in found), installation))
+        widened = structs.replace(caller, scopes=(*narrower, *more, installation))
+        self._widened[key] = (widened, caller, more)  # kept, so that no others can come to have their identity
+        return widened
 
     def is_signed(self, headers: Headers) -> bool:
         """Whether a request has still to be proven by its signature."""
@@ -208,7 +250,7 @@ class Identity:
         """The caller of a key; `shown` is what the key may be called in errors."""
         known = await self._keys.get(key_hash)
         caller = known.caller
-        if caller is None or known.blocked or (known.expires is not None and known.expires <= self._clock.now()):
+        if caller is None or known.blocked or (known.expires and known.expires[0] <= self._clock.now()):
             _refuse(known, shown)
         return caller
 
@@ -218,8 +260,12 @@ class Identity:
             return Reading(_Known(None), FRESH_UNKNOWN, waits=True)
         now = self._clock.now()
         caller = caller_from(access, now, self._groups)
-        caller = structs.replace(caller, scopes=(*caller.scopes, self._installation))
-        known = _Known(caller, access.key.expires, _find_blocked(access))
+        of_key, *wider = caller.scopes
+        scopes = (of_key, *(self._share(scope) for scope in wider), self._installation)
+        caller = structs.replace(caller, scopes=scopes)
+        levels = levels_of(access)
+        expires = min(((end, name) for name, level in levels if (end := level.expires) is not None), default=None)
+        known = _Known(caller, expires, next((name for name, level in levels if level.blocked), None))
         if access.stale_at is None:
             return Reading(known)
         return Reading(known, min(FRESH, max(0.0, access.stale_at - now)), waits=True)
@@ -235,8 +281,9 @@ class Identity:
         if record is None:
             return Reading(_Named(Scope(kind=kind, id=identity)))
         now = self._clock.now()
-        alias, blocked = (record.alias, record.blocked) if isinstance(record, CustomerRecord) else (None, False)
-        named = _Named(scope_from(kind, identity, alias, record, now, self._groups), blocked)
+        alias = record.alias if isinstance(record, CustomerRecord) else None
+        scope = scope_from(kind, identity, alias, record, now, self._groups)
+        named = _Named(scope, record.blocked, record.expires)
         stale_at = changes_at([record], now)
         return Reading(named) if stale_at is None else Reading(named, min(FRESH, stale_at - now), waits=True)
 
@@ -244,13 +291,16 @@ class Identity:
         while True:
             await asyncio.sleep(POLL)
             try:
-                counter = await self._store.changes()
+                before, rows = self._counter, None
+                if before is None:
+                    self._counter = await self._store.changes()
+                else:
+                    self._counter, rows = await self._store.changes_after(before)
             except StoreUnavailable as error:
                 _log.warning("changes by other processes cannot be seen: %s", error.__cause__)
                 continue
-            if counter != self._counter:
-                self._counter = counter
-                self.invalidate()
+            if self._counter != before:
+                self._doubt(rows)
                 for tell in self._followers:
                     tell()
 
@@ -268,6 +318,30 @@ def find_key(headers: Headers) -> str | None:
     return best.decode("latin-1") or None
 
 
+def _rows_of_key(key_hash: str, known: _Known) -> Iterator[Row] | None:
+    """The rows that a caller was read from, and those that would have been read if they were there.
+
+    Of an unknown key there are none: it may become known in more than one way.
+    """
+    return None if known.caller is None else _rows_of_caller(key_hash, known.caller)
+
+
+def _rows_of_caller(key_hash: str, caller: Caller) -> Iterator[Row]:
+    yield "keys", key_hash
+    yield "keys", caller.key_hash or ""
+    yield "users", caller.user_id or ""
+    yield "teams", caller.team_id or ""
+    yield "team_members", f"{caller.team_id}/{caller.user_id}"
+    yield "projects", caller.project_id or ""
+    yield "organizations", caller.organization_id or ""
+    yield "organization_members", f"{caller.organization_id}/{caller.user_id}"
+
+
+def _rows_of_named(name: tuple[ScopeKind, str], _named: _Named) -> tuple[Row]:
+    kind, identity = name
+    return ((f"{kind}s", identity),)
+
+
 def _join_headers(headers: Headers) -> dict[str, str]:
     """Headers as they are signed: those of one name joined by commas."""
     joined: dict[str, str] = {}
@@ -277,18 +351,6 @@ def _join_headers(headers: Headers) -> dict[str, str]:
     return joined
 
 
-def _find_blocked(access: Access) -> str | None:
-    """Which of those that a key belongs to is blocked, if one is."""
-    levels = {
-        "key": access.key,
-        "team": access.team,
-        "user": access.user,
-        "project": access.project,
-        "organization": access.organization,
-    }
-    return next((name for name, record in levels.items() if record is not None and record.blocked), None)
-
-
 def _refuse(known: _Known, shown: str) -> NoReturn:
     if known.caller is None:
         message = "This API key is not known here. Check that it is complete, or ask your administrator for a new one."
@@ -296,5 +358,8 @@ def _refuse(known: _Known, shown: str) -> NoReturn:
     if known.blocked:
         blocked = "This API key" if known.blocked == "key" else f"The {known.blocked} of this API key"
         raise Unauthenticated(f"{blocked} is blocked. Ask your administrator.")
+    if known.expires is not None and known.expires[1] != "key":
+        message = f"The {known.expires[1]} of this API key has expired. Ask your administrator."
+        raise Unauthenticated(message, kind="expired_key")
     message = f"The API key {shown} has expired. Ask your administrator for a new one."
     raise Unauthenticated(message, kind="expired_key", param=shown)

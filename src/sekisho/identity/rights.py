@@ -1,7 +1,7 @@
 """Who may do what in the admin API, and which paths a key opens."""
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from sekisho.core.caller import Caller, Role
 from sekisho.core.errors import AccessDenied
@@ -16,6 +16,8 @@ RIGHTS: Final[dict[str, Right]] = {
     "/key/generate": "manage_own",
     "/key/service-account/generate": "manage_own",
     "/key/info": "see_own",
+    "/v2/key/info": "see_own",
+    "/key/aliases": "see_own",
     "/key/list": "see_own",
     "/key/health": "see_own",
     "/key/update": "manage_own",
@@ -41,8 +43,13 @@ RIGHTS: Final[dict[str, Right]] = {
     "/team/model/add": "organize",
     "/team/model/delete": "organize",
     "/v2/team/list": "see_own",
+    "/team/available": "see_own",
+    "/team/permissions_list": "see_own",
+    "/team/permissions_update": "manage_own",
     "/user/new": "organize",
     "/user/info": "see_own",
+    "/v2/user/info": "see_own",
+    "/user/available_roles": "see_own",
     "/user/list": "oversee",
     "/user/update": "administer",
     "/user/bulk_update": "administer",
@@ -63,6 +70,7 @@ RIGHTS: Final[dict[str, Right]] = {
     "/budget/new": "administer",
     "/budget/info": "oversee",
     "/budget/list": "oversee",
+    "/budget/alerts": "oversee",
     "/budget/settings": "oversee",
     "/budget/update": "administer",
     "/budget/delete": "administer",
@@ -122,6 +130,8 @@ RIGHTS: Final[dict[str, Right]] = {
     "/organization/daily/activity": "see_own",
     "/tag/daily/activity": "see_own",
     "/audit": "oversee",
+    "/config/reload": "administer",
+    "/health": "oversee",
 }
 """The right that each path of the admin API needs.
 
@@ -136,6 +146,24 @@ ROLES: Final[dict[Right, frozenset[Role]]] = {
     "see_own": frozenset({"proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"}),
 }
 """The roles that have each right."""
+
+Permission = Literal[
+    "/key/info",
+    "/key/list",
+    "/key/aliases",
+    "/key/generate",
+    "/key/service-account/generate",
+    "/key/update",
+    "/key/bulk_update",
+    "/key/delete",
+    "/key/block",
+    "/key/unblock",
+    "/key/regenerate",
+    "/key/{key_id}/regenerate",
+    "/key/{key_id}/reset_spend",
+]
+"""What the members of a team who are no administrators can be allowed to do with its keys, by LiteLLM's names."""
+PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
 
 _LISTS: Final = ("/models", "/v1/models", "/anthropic/v1/models")
 _MODELS: Final = frozenset({*_LISTS, *(f"{path}/{{model}}" for path in _LISTS), "/model/info", "/v1/model/info"})

@@ -32,12 +32,18 @@ class Account:
 
         `left` is below zero when the limit was lowered to less than what is spent and leased.
         """
-        return self.leased - self.used - self.held + min(0, self.left or 0)
+        room, left = self.leased - self.used - self.held, self.left
+        return room if left is None or left >= 0 else room + left
 
     @property
     def reach(self) -> int | None:
         """What another call could be given at most; None when the store has not been asked yet."""
         return None if self.left is None else self.room + max(0, self.left)
+
+    @property
+    def is_leased_elsewhere(self) -> bool:
+        """Whether others had some of it leased when the store was last asked."""
+        return self.left is not None and self.limit - self.spent - self.left > self.leased
 
     @property
     def known_spend(self) -> int:
@@ -71,6 +77,17 @@ class Account:
         """Nothing is leased any more. What calls under way hold is asked for again by the next one."""
         self.leased = 0
         self.left = None
+
+    def agree(self, before: int, held: int) -> None:
+        """The store says that `held` is leased to this worker, who thought that it was `before` when it asked.
+
+        Calls may have been booked since then, which takes off the lease; nothing but their cost can explain that the
+        store knows of less, and nothing at all that it knows of more.
+        """
+        if held > before:
+            self.leased += held - before
+        else:
+            self.leased = min(self.leased, held + self.used)
 
     def take_idle(self, keep: int) -> int:
         """What may be given back to the store; it is no longer leased then."""

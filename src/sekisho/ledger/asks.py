@@ -13,7 +13,6 @@ from typing import Literal
 from msgspec import Struct
 
 from sekisho.core.money import Price, Rates, Tier
-from sekisho.core.usage import Usage
 
 _SHARE = 4
 """A single call may set aside a quarter of what is left: then six can still run side by side."""
@@ -41,11 +40,9 @@ class Ask(Struct, frozen=True, kw_only=True):
         """Nano-dollars of a call with so many output tokens, at worst: all of its input is written to the cache."""
         if self.price is None:
             return 0
-        plain = self.price.cost(Usage(input=self.input, output=output))
-        if self.caches == "no":
-            return plain
-        written = "cache_write_5m" if self.caches == "5m" else "cache_write_1h"
-        return max(plain, self.price.cost(Usage(output=output, **{written: self.input})))
+        rates = self.price.rates_for(self.input)
+        written = {"no": 0, "5m": rates.cache_write_5m, "1h": rates.cache_write_1h}[self.caches]
+        return -(-(self.input * max(rates.input, written) + output * rates.output) // 1_000_000)
 
     @property
     def least_output(self) -> int:
@@ -87,8 +84,8 @@ class Ask(Struct, frozen=True, kw_only=True):
 
 def join_prices(prices: Sequence[Price]) -> Price:
     """A price that is nowhere below any of `prices`, so that a hold by it pays for each of their models."""
-    distinct = tuple(dict.fromkeys(prices))
-    return distinct[0] if len(distinct) == 1 else _join(distinct)
+    first = prices[0]
+    return first if prices.count(first) == len(prices) else _join(tuple(dict.fromkeys(prices)))
 
 
 @lru_cache(maxsize=1024)

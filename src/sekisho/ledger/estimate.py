@@ -5,6 +5,7 @@ size of the request with a ratio learned per model, and the output from what the
 keys to it, really produce. The same figures charge a stream whose client left before the upstream told the usage.
 """
 
+import re
 from collections import OrderedDict
 from math import ceil
 from typing import Final, Generic, TypeVar
@@ -30,7 +31,7 @@ _SMALL_BYTES: Final = 16 * 1024
 _MARKS_OF_FILES: Final = (b"base64", b"data:", b'"bytes"')
 _SAMPLE: Final = 64
 _SAMPLE_EVERY: Final = 4096
-_MARKS_OF_TOOLS: Final = (b'"tools"', b'"toolConfig"')
+_MARK_OF_TOOLS: Final = re.compile(rb'"tool(s|Config)"')
 
 _Name = TypeVar("_Name")
 
@@ -39,7 +40,7 @@ def weigh_call(call: ClientCall) -> int:
     """The size of a call in bytes of text. Only a body that may hold pictures is read for it."""
     body = call.body
     if len(body) <= _SMALL_BYTES:
-        tools = _TOOLS_BYTES if any(mark in body for mark in _MARKS_OF_TOOLS) else 0
+        tools = _TOOLS_BYTES if _MARK_OF_TOOLS.search(body) else 0
         return max(1, len(body)) + _weigh_script(body) + tools
     if not _may_hold_files(body):
         return len(body) + _weigh_script(body)

@@ -5,8 +5,7 @@ that all together never pass a limit. Tokens count as they are expected while a 
 were.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
@@ -15,8 +14,9 @@ from sekisho.core.caller import Scope
 from sekisho.core.clock import Clock
 from sekisho.core.errors import RateLimited, StoreUnavailable
 from sekisho.core.escrow import Grants, Span
+from sekisho.ledger.plans import Plans
 from sekisho.ledger.refusals import over_rate
-from sekisho.ledger.shares import Need, Renewal, Share
+from sekisho.ledger.shares import NOWHERE, Need, Renewal, Share
 from sekisho.ledger.windows import DAY, MINUTE
 
 _FRESH_SECONDS = 5.0
@@ -34,17 +34,6 @@ class Rate(Struct, frozen=True):
     scope: Scope
 
 
-class Rated:
-    """One call's place in all limits. `settle` says how many tokens it used in the end."""
-
-    def __init__(self) -> None:
-        self.tokens = 0
-
-    def settle(self, tokens: int) -> None:
-        """State the tokens of the call, all of them."""
-        self.tokens = tokens
-
-
 class Remaining(Struct, frozen=True):
     """What a caller may still do, for the response headers: of the tightest limit. Seconds until all is free again."""
 
@@ -53,19 +42,13 @@ class Remaining(Struct, frozen=True):
     reset: float
 
 
-class _Part(Struct, frozen=True):
-    """What one call takes of one limit."""
+class Part(Struct, gc=False):
+    """What one call takes of one limit; `stamp` says where from, once it is taken."""
 
     rate: Rate
     share: Share
     amount: int
-
-
-class _Taken(Struct, frozen=True):
-    """A part that was taken, and the stamp that says where from."""
-
-    part: _Part
-    stamp: int
+    stamp: int | None = None
 
 
 class RateLimits:
@@ -75,42 +58,54 @@ class RateLimits:
         self._clock = clock
         self._renewal = None if grants is None else Renewal(grants, clock)
         self._shares: dict[str, Share] = {}
+        self._plans = Plans(self._plan)
 
-    @asynccontextmanager
-    async def take(self, scopes: Sequence[Scope], group: str, tokens: int) -> AsyncIterator[Rated]:
-        """Count one call of so many expected tokens.
+    async def take(self, scopes: Sequence[Scope], group: str, tokens: int) -> list[Part]:
+        """Count one call of so many expected tokens. What is returned, the parts of limits of tokens, must be settled.
 
         Raises RateLimited, naming the narrowest scope, or StoreUnavailable when this worker's shares do not reach and
         the database is away; then nothing counts.
         """
-        parts = [_Part(rate, self._share(rate), tokens if rate.tokens else 1) for rate in rates_of(scopes, group)]
-        taken = await self._take_all(parts)
+        parts = [Part(rate, share, tokens if rate.tokens else 1) for rate, share in self._plans.get(scopes, group)]
+        await self._take_all(parts)
         now = self._clock.monotonic()
-        for each in taken:
-            if not each.part.rate.tokens:
-                self._settle(each, each.part.amount, now)
-        rated = Rated()
-        try:
-            yield rated
-        finally:
-            now = self._clock.monotonic()
-            for each in taken:
-                if each.part.rate.tokens:
-                    self._settle(each, rated.tokens, now)
+        unsettled: list[Part] = []
+        for part in parts:
+            if part.rate.tokens:
+                unsettled.append(part)
+            else:
+                self._settle(part, 1, now)
+        return unsettled
 
-    def remaining(self, scopes: Sequence[Scope], group: str, *, tokens: bool) -> Remaining | None:
-        """The tightest limit of requests, or of tokens, per minute."""
+    def settle(self, parts: Sequence[Part], tokens: int) -> None:
+        """A call is over, and has used so many tokens; `parts` are what `take` has returned."""
         now = self._clock.monotonic()
-        found: list[Remaining] = []
-        for rate in rates_of(scopes, group):
-            if rate.tokens == tokens and rate.span is MINUTE:
-                share = self._share(rate)
+        for part in parts:
+            self._settle(part, tokens, now)
+
+    def remaining(self, scopes: Sequence[Scope], group: str) -> tuple[Remaining | None, Remaining | None]:
+        """The tightest limit of requests per minute, and that of tokens."""
+        now = self._clock.monotonic()
+        fresh = now - _FRESH_SECONDS
+        tightest: list[tuple[int, Rate, Share] | None] = [None, None]
+        for rate, share in self._plans.get(scopes, group):
+            if rate.span is MINUTE:
                 used = share.used(now)
-                if now - share.told_at < _FRESH_SECONDS:
+                if share.told_at > fresh:
                     used = max(used, share.told - share.left)
-                reset = share.window.seconds_until(now, 0)
-                found.append(Remaining(rate.limit, max(0, rate.limit - used), reset))
-        return min(found, key=lambda each: each.remaining, default=None)
+                known = tightest[rate.tokens]
+                if known is None or rate.limit - used < known[0]:
+                    tightest[rate.tokens] = (rate.limit - used, rate, share)
+        requests, tokens = (
+            each and Remaining(each[1].limit, max(0, each[0]), each[2].window.seconds_until(now, 0))
+            for each in tightest
+        )
+        return requests, tokens
+
+    def heard(self, workers: int) -> None:
+        """The store answers, and knows of so many workers."""
+        if self._renewal is not None:
+            self._renewal.heard(workers)
 
     async def run(self) -> None:
         """Keep the shares as they are needed, for ever; ends at once where there is nobody to share with."""
@@ -121,46 +116,52 @@ class RateLimits:
         """Drop the limits that nothing was counted in lately: nothing is lost by it."""
         now = self._clock.monotonic()
         self._shares = {name: share for name, share in self._shares.items() if not share.is_idle(now)}
+        self._plans.forget()
+
+    def _plan(self, scopes: Sequence[Scope], group: str) -> list[tuple[Rate, Share]]:
+        return [(rate, self._share(rate)) for rate in rates_of(scopes, group)]
 
     def _share(self, rate: Rate) -> Share:
         share = self._shares.get(rate.name)
         if share is None:
             share = self._shares[rate.name] = Share(rate.name, rate.limit, rate.span, alone=rate.tokens)
-        share.limit, share.last_use = rate.limit, self._clock.monotonic()
+        share.limit = rate.limit
         return share
 
-    def _admits(self, part: _Part, now: float) -> bool:
-        if self._renewal is not None:
-            return part.share.admits(part.amount, now)
-        used = part.share.used(now)
-        return used + part.amount <= part.rate.limit or (part.share.alone and used == 0)
-
-    async def _take_all(self, parts: Sequence[_Part]) -> list[_Taken]:
+    async def _take_all(self, parts: Sequence[Part]) -> None:
         """Take every part, or none. What is there is taken at once, so that it is there when the rest has come."""
-        taken: list[_Taken] = []
         try:
-            short = self._take_what_is_there(parts, taken)
+            short = self._take_what_is_there(parts)
             while short:
-                short = await self._get_more(short, taken)
+                short = await self._get_more(short)
         except BaseException:
             now = self._clock.monotonic()
-            for each in taken:
-                self._settle(each, 0, now)
+            for part in parts:
+                if part.stamp is not None:
+                    self._settle(part, 0, now)
             raise
-        return taken
 
-    def _take_what_is_there(self, parts: Sequence[_Part], taken: list[_Taken]) -> list[_Part]:
+    def _take_what_is_there(self, parts: Sequence[Part]) -> list[Part]:
         """Take what can be had without asking anybody; returns the rest."""
         now = self._clock.monotonic()
-        short: list[_Part] = []
+        alone = self._renewal is None
+        short: list[Part] = []
         for part in parts:
-            if self._admits(part, now):
-                self._hold(part, 0 if self._renewal is None else part.share.use(part.amount, now), taken)
+            share, amount = part.share, part.amount
+            share.last_use = now
+            if alone:
+                used = share.used(now)
+                admitted = used + amount <= part.rate.limit or (share.alone and used == 0)
+            else:
+                admitted = share.admits(amount, now)
+            if admitted:
+                part.stamp = NOWHERE if alone else share.use(amount, now)
+                share.held += amount
             else:
                 short.append(part)
         return short
 
-    async def _get_more(self, short: Sequence[_Part], taken: list[_Taken]) -> list[_Part]:
+    async def _get_more(self, short: Sequence[Part]) -> list[Part]:
         """Ask the store for what a call lacks, and take it; returns what others were faster to get.
 
         Raises the refusal of the narrowest limit that has no room.
@@ -170,14 +171,19 @@ class RateLimits:
         try:
             answers = await self._renewal.refill([Need(part.share, part.amount) for part in short])
         except StoreUnavailable:
-            if self._take_what_is_there(short, taken):
+            missing = self._take_what_is_there(short)
+            for part in missing:
+                if part.share.used(self._clock.monotonic()) + part.amount > part.rate.limit:
+                    raise self._refuse(part) from None
+            if missing:
                 raise
             return []
         refusals: list[RateLimited] = []
-        rest: list[_Part] = []
+        rest: list[Part] = []
         for part, answer in zip(short, answers, strict=True):
             if isinstance(answer, int):
-                self._hold(part, answer, taken)
+                part.stamp = answer
+                part.share.held += part.amount
             elif answer.amount:
                 rest.append(part)
             else:
@@ -186,24 +192,19 @@ class RateLimits:
             raise refusals[0]
         return rest
 
-    def _refuse(self, part: _Part) -> RateLimited:
+    def _refuse(self, part: Part) -> RateLimited:
         now, rate = self._clock.monotonic(), part.rate
         room = max(0, rate.limit - part.amount - part.share.held)
         wait = part.share.window.seconds_until(now, room)
         return over_rate(rate.scope, rate.what, rate.limit, part.share.used(now), wait)
 
-    def _hold(self, part: _Part, stamp: int, taken: list[_Taken]) -> None:
-        """Count a part as under way."""
-        part.share.held += part.amount
-        taken.append(_Taken(part, stamp))
-
-    def _settle(self, taken: _Taken, used: int, now: float) -> None:
+    def _settle(self, part: Part, used: int, now: float) -> None:
         """Count what was used of a part in the end."""
-        share, less = taken.part.share, taken.part.amount - used
-        share.held -= taken.part.amount
+        share, less = part.share, part.amount - used
+        share.held -= part.amount
         share.window.add(now, used)
-        if self._renewal is not None and less:
-            share.correct(taken.stamp, less, now)
+        if self._renewal is not None and less and part.stamp is not None:
+            share.correct(part.stamp, less, now)
 
 
 def rates_of(scopes: Sequence[Scope], group: str) -> Iterator[Rate]:

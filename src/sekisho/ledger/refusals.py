@@ -29,7 +29,9 @@ def over_budget(account: Account, wanted: int, status: int) -> BudgetExceeded:
         message = f"The budget of {owner} is set aside for calls under way: {used}, and {needed}."
     if ends_at is not None:
         message += f" A new one begins on {datetime.fromtimestamp(ends_at, UTC):%Y-%m-%d at %H:%M} UTC."
-    return BudgetExceeded(f"{message} Ask your administrator for a larger budget.", status=status)
+    refusal = BudgetExceeded(f"{message} Ask your administrator for a larger budget.", status=status)
+    refusal.model = model
+    return refusal
 
 
 def over_parallel(account: Account) -> RateLimited:
@@ -62,7 +64,7 @@ def name_scope(scope: Scope) -> str:
         return f"key '{scope.alias}'" if scope.alias else "this key"
     if scope.kind == "installation":
         return "this installation"
-    kind = "team member" if scope.kind == "member" else scope.kind
+    kind = "team member" if scope.kind == "member" else scope.kind.replace("_", " ")
     return f"{kind} '{scope.alias or scope.id}'"
 
 

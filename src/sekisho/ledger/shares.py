@@ -4,8 +4,10 @@ A share is what the store has granted for the next two seconds. Calls take from 
 limits that are much used are renewed in the background, all in one transaction, and what was not used goes back. A
 call's tokens count from its beginning here, for a span, even if it takes longer; what they were more, from its end.
 
-While the database is away, a worker goes on at the pace it had: in no span it uses more than in the last span before.
-As every worker does so, all together stay within what they had been granted.
+While the database is away, a worker goes on with what it can vouch for (`fall_back`): in a minute as much as it had in
+the last one, or its even share of the limit if that is more. All workers together then have less than twice the limit
+in a minute, and an eighth more than it in a day, in the worst case, which is a burst that moves to workers that had
+been idle; a lone worker stays within the limit.
 """
 
 import asyncio
@@ -25,8 +27,15 @@ ROUND_SECONDS = 1.0
 """How often shares are renewed and given back."""
 _ACTIVE_SECONDS = 3.0
 """A limit that was not used for so long is not renewed."""
-_NOWHERE = 0
+NOWHERE = 0
 """The stamp of what was taken without a grant."""
+ANSWER_SECONDS = 10.0
+"""How long a call waits for the store to answer."""
+_AWAY_SECONDS = 1.0
+"""How long the store is not asked again for a call, after it did not answer."""
+_MINUTE_SECONDS = 60
+_OUTAGE_PART = 8
+"""Of limits per day, only this part of a worker's even share is for an outage: it will be over long before the day."""
 
 
 class Share:
@@ -38,7 +47,7 @@ class Share:
     taken: what was taken in the last `second` of use, and in the one before it.
     unused: by stamp, what goes back. extra: what was used beyond all grants, and the store does not know.
     told: what everyone had used or been granted when the store was last asked, at `told_at`.
-    pace: what this worker may have in its window while the database is away; None while it is there.
+    pace: what this worker may have in its window while the database is away; None when it answered last time.
     """
 
     __slots__ = (
@@ -54,7 +63,7 @@ class Share:
         self.window = SlidingWindow(span)
         self.held = 0
         self.left = 0
-        self.stamp = _NOWHERE
+        self.stamp = NOWHERE
         self.until = 0.0
         self.unused: dict[int, int] = {}
         self.extra = 0
@@ -84,13 +93,13 @@ class Share:
             self.left -= amount
             return self.stamp
         self.extra += amount
-        return _NOWHERE
+        return NOWHERE
 
     def correct(self, stamp: int, less: int, now: float) -> None:
         """A call has used so much less than it took under `stamp`; below zero, more."""
         if less < 0:
             self.use(-less, now)
-        elif stamp == _NOWHERE:
+        elif stamp == NOWHERE:
             self.extra -= min(less, self.extra)
         elif stamp == self.stamp and now < self.until:
             self.left += less
@@ -101,7 +110,7 @@ class Share:
         """What to tell the store, for calls that wait for `amounts`. What is left counts as given back from here on."""
         self._put_back()
         unused, self.unused = self.unused, {}
-        extra, self.extra = self.extra, 0
+        extra, self.extra = min(self.extra, self.used(now)), 0  # after an outage, some of it counts no more
         return RateWant(
             name=self.name,
             limit=self.limit,
@@ -119,13 +128,16 @@ class Share:
         self._put_back()
         self.left, self.stamp, self.until = grant.amount, grant.stamp, asked_at + grant.seconds
         self.told, self.told_at = grant.used + grant.amount, asked_at
-        self.pace = None
 
-    def lose(self, want: RateWant, now: float) -> None:
+    def lose(self, want: RateWant) -> None:
         """The store did not answer. What was to go back is given up, as it may have arrived; what is due stays due."""
         self.extra += want.extra
+
+    def fall_back(self, workers: int, now: float) -> None:
+        """Go on without the store, as one of so many workers."""
         if self.pace is None:
-            self.pace = self.used(now)
+            used, even = self.used(now), self.limit // workers
+            self.pace = max(used, even) if self.span.seconds <= _MINUTE_SECONDS else used + even // _OUTAGE_PART
 
     def is_due(self, now: float) -> bool:
         """Whether there is anything to tell the store."""
@@ -188,6 +200,16 @@ class Renewal:
         self._clock = clock
         self._next = _Batch()
         self._turn = asyncio.Lock()
+        self._away_until = float("-inf")
+        self._fallen_back: dict[str, Share] = {}
+        self._workers = 1
+
+    def heard(self, workers: int) -> None:
+        """The store answers, and knows of so many workers: what it has not granted counts no more."""
+        self._workers, self._away_until = workers, float("-inf")
+        for share in self._fallen_back.values():
+            share.pace = None
+        self._fallen_back.clear()
 
     async def refill(self, needs: Sequence[Need]) -> list[Answer]:
         """Ask for what a call needs, and take it as soon as it comes: what came for one must not go to another.
@@ -195,18 +217,21 @@ class Renewal:
         Raises:
             StoreUnavailable: the database is away. A share may admit the call all the same.
         """
+        if self._clock.monotonic() < self._away_until:
+            raise self._fall_back([need.share for need in needs])
         batch, waiter = self._next, _Waiter(needs, asyncio.get_running_loop().create_future())
         batch.waiters.append(waiter)
         if batch.asking is None:
             batch.asking = asyncio.create_task(self._ask(batch))
         try:
-            return await waiter.answers
-        except asyncio.CancelledError:
-            if not waiter.answers.cancelled() and waiter.answers.exception() is None:  # it came in the same moment
-                for need, answer in zip(needs, waiter.answers.result(), strict=True):
-                    if isinstance(answer, int):
-                        need.share.correct(answer, need.amount, self._clock.monotonic())
-            raise
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await waiter.answers
+        except (TimeoutError, asyncio.CancelledError) as error:
+            self._give_up(waiter)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            _log.warning("the database has not answered about limits for %.0f s", ANSWER_SECONDS)
+            raise self._fall_back([need.share for need in needs]) from error
 
     async def run(self, shares: Callable[[], Sequence[Share]]) -> None:
         """Renew what is in use and give back what is not, for ever."""
@@ -247,13 +272,30 @@ class Renewal:
         wants = [(share, share.want(amounts, asked_at)) for share, amounts in wanted.values()]
         try:
             grants = await self._grants.exchange([want for _, want in wants])
-        except StoreUnavailable:
+        except StoreUnavailable as error:
             for share, want in wants:
-                share.lose(want, asked_at)
-            raise
+                share.lose(want)
+            raise self._fall_back([share for share, _ in wants]) from error.__cause__
+        self.heard(self._workers)
         for (share, _), grant in zip(wants, grants, strict=True):
             share.take(grant, asked_at)
         return dict(zip(wanted, grants, strict=True))
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        """A call waits no longer. What came for it in the same moment is taken back."""
+        if not waiter.answers.cancelled() and waiter.answers.exception() is None:
+            for need, answer in zip(waiter.needs, waiter.answers.result(), strict=True):
+                if isinstance(answer, int):
+                    need.share.correct(answer, need.amount, self._clock.monotonic())
+
+    def _fall_back(self, shares: Sequence[Share]) -> StoreUnavailable:
+        """Let these shares go on without the store for now; returns what to tell those that cannot."""
+        now = self._clock.monotonic()
+        self._away_until = now + _AWAY_SECONDS
+        for share in shares:
+            share.fall_back(self._workers, now)
+            self._fallen_back[share.name] = share
+        return StoreUnavailable("The database does not answer; try again in a moment.")
 
 
 def _hand_out(waiting: Sequence[_Waiter], grants: Mapping[str, RateGrant], now: float) -> None:

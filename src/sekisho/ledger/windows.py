@@ -6,6 +6,7 @@ rate; it is late by at most one bucket, on the strict side.
 """
 
 from collections import deque
+from itertools import accumulate
 
 from sekisho.core.escrow import Span
 
@@ -16,16 +17,18 @@ DAY = Span(86_400, 900)
 class SlidingWindow:
     """Counts what happened in the last span."""
 
-    __slots__ = ("_buckets", "_span", "_total")
+    __slots__ = ("_bucket", "_buckets", "_seconds", "_total")
 
     def __init__(self, span: Span = MINUTE) -> None:
-        self._span = span
+        self._seconds, self._bucket = span.seconds, span.bucket
         self._buckets: deque[tuple[int, int]] = deque()
         self._total = 0
 
     def add(self, now: float, amount: int) -> None:
         """Count `amount` at the monotonic time `now` (seconds)."""
-        bucket = int(now) // self._span.bucket
+        if not amount:
+            return
+        bucket = int(now) // self._bucket
         if self._buckets and self._buckets[-1][0] == bucket:
             self._buckets[-1] = (bucket, self._buckets[-1][1] + amount)
         else:
@@ -34,7 +37,7 @@ class SlidingWindow:
 
     def used(self, now: float) -> int:
         """What the last span holds."""
-        oldest = (int(now) - self._span.seconds) // self._span.bucket
+        oldest = (int(now) - self._seconds) // self._bucket
         while self._buckets and self._buckets[0][0] < oldest:
             self._total -= self._buckets.popleft()[1]
         return self._total
@@ -42,11 +45,11 @@ class SlidingWindow:
     def seconds_until(self, now: float, room: int) -> float:
         """How long until the window holds at most `room`; 0.0 when it does already."""
         used = self.used(now)
-        for bucket, amount in self._buckets:
-            if used <= room:
-                break
-            used -= amount
-            wait = (bucket + 1) * self._span.bucket + self._span.seconds - now
-            if used <= room:
-                return max(wait, 0.0)
-        return 0.0
+        if used <= room:
+            return 0.0
+        if room <= 0:  # the usual question, which need not go through all buckets
+            last = self._buckets[-1][0]
+        else:
+            freed = accumulate(amount for _, amount in self._buckets)
+            last = next(bucket for (bucket, _), free in zip(self._buckets, freed, strict=True) if used - free <= room)
+        return max((last + 1) * self._bucket + self._seconds - now, 0.0)

@@ -23,8 +23,9 @@ def check_model(caller: Caller, model_name: str) -> None:
     for scope in caller.scopes:
         if not _allows(scope, model_name):
             allowed = ", ".join(name for name in scope.models if name != "no-default-models") or "none"
+            who = scope.kind.replace("_", " ")
             raise AccessDenied(
-                f"The {scope.kind} is not allowed to use the model '{model_name}'. Models it may use: {allowed}.",
+                f"The {who} is not allowed to use the model '{model_name}'. Models it may use: {allowed}.",
                 kind=f"{scope.kind}_model_access_denied",
                 param="model",
             )

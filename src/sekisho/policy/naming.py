@@ -1,7 +1,7 @@
 """From the model name a client sent to the model group that serves it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from msgspec import Struct
@@ -10,6 +10,7 @@ from sekisho.config.snapshot import Snapshot
 from sekisho.core.caller import Caller
 from sekisho.core.errors import InvalidRequest, UnknownModel
 from sekisho.policy.access import check_model, may_use
+from sekisho.policy.wildcards import ANY, find_patterns
 
 
 class ChosenModel(Struct, frozen=True):
@@ -24,14 +25,16 @@ def choose_model(snapshot: Snapshot, caller: Caller, requested: str | None) -> C
     """Resolve the requested name and check that the caller may use it.
 
     A client may name a group, an alias of a group, or the upstream's own id as a deployment's `model` has it (with or
-    without LiteLLM's prefixes). Raises InvalidRequest, UnknownModel or AccessDenied.
+    without LiteLLM's prefixes). The aliases of its key and team come before all of these. Raises InvalidRequest,
+    UnknownModel or AccessDenied.
     """
     if requested is None:
         if snapshot.default_model is None:
             raise InvalidRequest("The request names no model, and no default_model is configured.", param="model")
         check_model(caller, snapshot.default_model)
         return ChosenModel(asked=snapshot.default_model, group=snapshot.default_model)
-    group = find_group(snapshot, requested, lambda name: may_use(caller, name)) or find_group(snapshot, requested)
+    meant = caller.aliases.get(requested, requested)
+    group = find_group(snapshot, meant, lambda name: may_use(caller, name)) or find_group(snapshot, meant)
     if group is not None:
         check_model(caller, group)
         return ChosenModel(asked=requested, group=group)
@@ -50,11 +53,32 @@ def find_group(snapshot: Snapshot, name: str, allowed: Callable[[str], bool] = l
     find a deployment of `jp.anthropic.claude-x-v1:0`. Agents rewrite such ids by themselves.
     """
     for named in (name, snapshot.model_group_alias.get(name)):
-        if named in snapshot.groups and allowed(named):
+        if named in snapshot.groups and ANY not in named and allowed(named):
             return named
-    for reduce in (_without_route, _bare, _undated):
+    return _find_like(snapshot, name, (_without_route, _bare, _undated), allowed)
+
+
+def find_wildcard(snapshot: Snapshot, name: str) -> str | None:
+    """The model name with `*` that a name falls under, None when there is none, or when something else is nearer.
+
+    Names of groups, aliases and a deployment's own id are nearer than any pattern; its bare name is nearer than `*`.
+    """
+    for pattern in find_patterns(snapshot, name):
+        reductions = (_without_route, _bare, _undated) if pattern == ANY else (_without_route,)
+        named = name in snapshot.groups or snapshot.model_group_alias.get(name) in snapshot.groups
+        return None if named or _find_like(snapshot, name, reductions, lambda _: True) else pattern
+    return None
+
+
+def _find_like(
+    snapshot: Snapshot, name: str, reductions: Sequence[Callable[[str], str]], allowed: Callable[[str], bool]
+) -> str | None:
+    """The first allowed group of a deployment whose `model` is the name but for what the reductions take away."""
+    for reduce in reductions:
         wanted = reduce(name)
         for deployment in snapshot.deployments:
+            if ANY in deployment.model_name:
+                continue
             if reduce(deployment.model) == wanted and allowed(deployment.model_name):
                 return deployment.model_name
     return None

@@ -8,6 +8,7 @@ from sekisho.simulator.control import PREFIX, answer_control
 from sekisho.simulator.errors import Refusal
 from sekisho.simulator.faults import raise_fault
 from sekisho.simulator.http import AsgiApp, Receive, Reply, Request, Scope, Send, read_request, send_reply
+from sekisho.simulator.planes import answer_plane, is_plane
 from sekisho.simulator.runtime import serve_model_call
 from sekisho.simulator.settings import SimulatorSettings
 from sekisho.simulator.state import CallRecord, World
@@ -16,6 +17,8 @@ from sekisho.simulator.sts import answer_action, read_parameters, write_sts_erro
 
 def build_simulator(settings: SimulatorSettings, clock: Clock) -> AsgiApp:
     """The local counterpart of Amazon Bedrock with its STS, SageMaker, Anthropic and OpenAI, ready to be served.
+
+    Of Bedrock's control plane and of Service Quotas it has what one asks before calling a model (`planes`).
 
     `clock.now` decides on signatures and expiry, `clock.monotonic` on quotas and prompt caches. Its state lives in
     memory; temporary credentials and thinking signatures are sealed, so every simulator accepts those of another.
@@ -38,6 +41,8 @@ def build_simulator(settings: SimulatorSettings, clock: Clock) -> AsgiApp:
             return
         if request.raw_path.startswith(PREFIX):
             await send_reply(send, answer_control(world, request))
+        elif is_plane(request):
+            await send_reply(send, answer_plane(world, request))
         elif request.raw_path == "/":
             await send_reply(send, await _answer_sts(world, request))
         else:

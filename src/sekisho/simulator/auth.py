@@ -69,7 +69,7 @@ def read_session_token(token: str) -> Session | None:
 
 
 def authenticate(request: Request, *, service: str, settings: SimulatorSettings, now: float) -> Principal:
-    """Who sent a request to `service` (`bedrock` or `sts`). Raises Refusal as AWS refuses."""
+    """Who sent a request to `service`, by its name in signatures. Raises Refusal as AWS refuses."""
     authorization = request.headers.get("authorization", "")
     if not authorization:
         raise Refusal("MissingAuthenticationTokenException", "Missing Authentication Token")
@@ -104,6 +104,8 @@ def _read_bearer(token: str, settings: SimulatorSettings) -> Principal:
 
 
 def _find_credential(key: str, token: str | None, settings: SimulatorSettings, now: float) -> _Credential:
+    if settings.issuer is not None and (issued := settings.issuer(key, token)) is not None:
+        return _Credential(issued.secret_key, issued.account, issued.arn, assumed=True)
     if key.startswith("ASIA"):
         session = read_session_token(token or "")
         if session is None or session.access_key != key:

@@ -25,7 +25,7 @@ from sekisho.simulator.wires.bedrock import InvokeEmbedder, TokenCounter, is_emb
 from sekisho.simulator.wires.chat import ChatWire, SageMakerWire
 from sekisho.simulator.wires.completions import CompletionsWire
 from sekisho.simulator.wires.converse import ConverseWire
-from sekisho.simulator.wires.messages import InvokeWire, MessagesCounter, MessagesWire
+from sekisho.simulator.wires.messages import ClaudeDirectory, InvokeWire, MessagesCounter, MessagesWire
 from sekisho.simulator.wires.openai.embeddings import EmbeddingsWire
 from sekisho.simulator.wires.openai.models import ModelDirectory
 from sekisho.simulator.wires.responses import ResponsesCounter, ResponsesWire
@@ -93,11 +93,14 @@ _POSTED = {
 _AZURE_CHAT = re.compile(r"/openai/deployments/[^/]+/chat/completions")
 _EMBEDDER = InvokeEmbedder()
 _DIRECTORY = ModelDirectory()
+_CLAUDES = ClaudeDirectory()
 
 
 def find_route(request: Request) -> Route | None:
     """What a request is for; None when no service has its path."""
     if request.method == "GET" and request.raw_path == "/v1/models":
+        if "anthropic-version" in request.headers:
+            return Route(ANTHROPIC, _CLAUDES, "ListModels", None, stream=False)
         return Route(OPENAI, _DIRECTORY, "ListModels", None, stream=False)
     if request.method != "POST":
         return None

@@ -61,6 +61,8 @@ def _enter(world: World, request: Request, route: Route, call: CallRecord) -> Fa
     caller = route.service.identify(request, world.settings, world.clock.now())
     call.account, call.region, call.principal = caller.account, caller.region, caller.arn
     call.session_name = caller.session
+    if not world.is_granted(call):
+        raise Refusal("AccessDeniedException", "You don't have access to the model with the specified model ID.")
     fault = world.take_fault(request.headers.get(FAULT_HEADER), call)
     if fault is None:
         return _NO_FAULT
@@ -89,7 +91,7 @@ def _answer_at_once(request: Request, route: Route, call: CallRecord) -> Reply:
 def _converse(world: World, request: Request, wire: Wire, call: CallRecord, fault: Fault) -> Exchange:
     """Understands a call, books it, and lets the model answer. Raises Refusal."""
     started = world.clock.monotonic()
-    prompt = wire.read(request, call.model or "")
+    prompt = wire.read(request, call.behind or call.model or "")
     call.request_metadata = prompt.metadata
     reserved = world.reserve(call, count_prompt(prompt), prompt.max_tokens)
     answer = play(prompt)

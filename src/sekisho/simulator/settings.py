@@ -1,6 +1,6 @@
 """How the simulated AWS behaves from its start."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -17,6 +17,14 @@ class KeyPair(Struct, frozen=True, kw_only=True):
     access_key: str
     secret_key: str
     account: str = DEFAULT_ACCOUNT
+
+
+class IssuedKeys(Struct, frozen=True, kw_only=True):
+    """Temporary credentials of an STS other than the simulator's own: the secret, and whose session it is."""
+
+    secret_key: str
+    account: str
+    arn: str
 
 
 class Match(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,6 +101,9 @@ class SimulatorSettings(Struct, frozen=True, kw_only=True):
 
     key_pairs: known beside the default pair. bearer_tokens: Bedrock's API keys that open; empty means any does.
     api_keys: the keys of Anthropic and OpenAI that open; empty means any does.
+    issuer: knows the temporary credentials of an STS elsewhere, by access key and session token.
+    profiles: by the ARN of an application inference profile or of provisioned throughput, the id of the model or of the
+    system's profile that it is made from. not_granted: the models whose terms nobody has agreed to.
     default_region: the region of calls whose credentials do not name one (bearer tokens). external_ids: the external
     id that assuming a role needs, by role ARN. cache_min_tokens: the shortest prefix that is cached.
     first_byte_ms, event_ms: simulated latency before the answer and between the events of a stream. record: whether
@@ -102,6 +113,9 @@ class SimulatorSettings(Struct, frozen=True, kw_only=True):
     key_pairs: tuple[KeyPair, ...] = ()
     bearer_tokens: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = ()
+    issuer: Callable[[str, str | None], IssuedKeys | None] | None = None
+    profiles: Mapping[str, str] = {}
+    not_granted: tuple[Match, ...] = ()
     default_region: str = "us-east-1"
     external_ids: Mapping[str, str] = {}
     limits: tuple[Limit, ...] = ()

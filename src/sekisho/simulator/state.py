@@ -27,7 +27,8 @@ _BURNDOWN_SINCE = (3, 7)
 class CallRecord(Struct, kw_only=True):
     """One call as the counterpart saw it, without prompt or answer unless these were asked for.
 
-    `at` is in seconds since the epoch. `usage` counts, for an answer that was broken off, what had been sent by then.
+    `at` is in seconds since the epoch. `behind` is the model behind a `model` that is a profile's ARN. `usage` counts,
+    for an answer that was broken off, what had been sent by then.
     `complete` is whether the whole answer was sent; `disconnected` whether the client left before that. `fault` is
     the kind of fault that was played. `session_name` is that of an assumed role. `headers` (without those that carry
     secrets, in lower case) and `body` (bytes that are no UTF-8 replaced) are there while recording is on.
@@ -38,6 +39,7 @@ class CallRecord(Struct, kw_only=True):
     operation: str
     service: str = "bedrock"
     model: str | None = None
+    behind: str | None = None
     account: str | None = None
     region: str | None = None
     principal: str | None = None
@@ -56,7 +58,7 @@ class CallRecord(Struct, kw_only=True):
     @property
     def quarter(self) -> Quarter:
         """What its quotas and caches belong to."""
-        return self.account or "", self.region or "", self.model or ""
+        return self.account or "", self.region or "", self.behind or self.model or ""
 
 
 class _Window(Struct):
@@ -81,7 +83,10 @@ class World:
     def open_call(self, operation: str, model: str | None = None, service: str = "bedrock") -> CallRecord:
         """Records that a call has arrived."""
         now = self.clock.now()
-        call = CallRecord(request_id=new_id(now), at=now, operation=operation, model=model, service=service)
+        behind = self.settings.profiles.get(model or "")
+        call = CallRecord(
+            request_id=new_id(now), at=now, operation=operation, model=model, behind=behind, service=service
+        )
         self.calls.append(call)
         return call
 
@@ -128,7 +133,7 @@ class World:
         """Replaces what a call reserved by what it used."""
         if self._limit(call) is None:
             return
-        burndown = 5 if (claude_version(call.model or "") or (0, 0)) >= _BURNDOWN_SINCE else 1
+        burndown = 5 if (claude_version(call.quarter[2]) or (0, 0)) >= _BURNDOWN_SINCE else 1
         used = usage.input + usage.cache_write + usage.output * burndown
         window = self._window(call)
         window.tokens = max(window.tokens - reserved, 0) + used
@@ -144,11 +149,15 @@ class World:
             window = self._windows[name] = _Window(minute)
         return window
 
+    def is_granted(self, call: CallRecord) -> bool:
+        """Whether somebody has agreed to the terms of the call's model."""
+        return not any(_covers(match, call) for match in self.settings.not_granted)
+
 
 def _covers(match: Match, call: CallRecord) -> bool:
-    account, region, _ = call.quarter
+    account, region, model = call.quarter
     return match.covers(
-        service=call.service, account=account, region=region, model=call.model, operation=call.operation
+        service=call.service, account=account, region=region, model=model or None, operation=call.operation
     )
 
 

@@ -5,7 +5,6 @@ from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sekisho.core.accounts import money_account
 from sekisho.core.caller import ScopeKind
@@ -27,7 +26,7 @@ class Owned(msgspec.Struct, frozen=True):
     defaults: Limits | None = None
 
 
-async def attach_budgets(connection: AsyncConnection, records: Sequence[AnyBudgeted], now: float) -> list[AnyBudgeted]:
+def attach_budgets(connection: sa.Connection, records: Sequence[AnyBudgeted], now: float) -> list[AnyBudgeted]:
     """The records with the budgets that they refer to."""
     wanted = sorted({record.budget_id for record in records if record.budget_id is not None})
     if not wanted:
@@ -35,7 +34,7 @@ async def attach_budgets(connection: AsyncConnection, records: Sequence[AnyBudge
     found: dict[str, BudgetRecord] = {}
     for some in in_chunks(wanted):
         query = sa.select(budgets).where(budgets.c.budget_id.in_(some))
-        for row in (await connection.execute(query)).mappings():
+        for row in connection.execute(query).mappings():
             found[row["budget_id"]] = from_row(row, BudgetRecord, now)
     return [
         record if record.budget_id is None else msgspec.structs.replace(record, budget=found.get(record.budget_id))
@@ -43,21 +42,21 @@ async def attach_budgets(connection: AsyncConnection, records: Sequence[AnyBudge
     ]
 
 
-async def attach_spend(
-    connection: AsyncConnection, kind: ScopeKind, records: Sequence[tuple[str, AnyBudgeted]], now: float
+def attach_spend(
+    connection: sa.Connection, kind: ScopeKind, records: Sequence[tuple[str, AnyBudgeted]], now: float
 ) -> list[AnyBudgeted]:
     """The records, given by id, with what is spent of their limits in force; their budgets are attached already."""
     names = {name for identity, record in records for name in account_names(kind, identity, record, now)}
-    spent = await read_spend(connection, names)
+    spent = read_spend(connection, names)
     return [_with_spend(kind, identity, record, spent, now) for identity, record in records]
 
 
-async def attach_carried(connection: AsyncConnection, owned: Sequence[Owned], now: float) -> list[Budgeted]:
+def attach_carried(connection: sa.Connection, owned: Sequence[Owned], now: float) -> list[Budgeted]:
     """The records with what the last windows of their budgets left, where that is carried over."""
     names = {index: name for index, one in enumerate(owned) if (name := _carrying_account(one, now)) is not None}
     if not names:
         return [one.record for one in owned]
-    spent = await read_spend(connection, names.values())
+    spent = read_spend(connection, names.values())
     return [
         one.record
         if index not in names

@@ -2,95 +2,127 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
 from sekisho.core.errors import StoreUnavailable
+from sekisho.store.bulk import BulkInsert
 from sekisho.store.daily import add_to_days
 from sekisho.store.database import Database
 from sekisho.store.escrow import take_off_leases
-from sekisho.store.rows import usage_to_row
+from sekisho.store.records import UsageCaller, UsageRoad, UsageRow
+from sekisho.store.repeated import Numbers
+from sekisho.store.rows import tidy, usage_to_values
 from sekisho.store.spend import store_name
 from sekisho.store.spool import Entry
-from sekisho.store.tables import accounts, keys
+from sekisho.store.tables import accounts, keys, usage_callers, usage_roads
 from sekisho.store.usage import insert_usage
 
 _log = logging.getLogger(__name__)
 
-GROUP: Final = 500
+GROUP: Final = 1_000
 """Calls booked in one transaction at most."""
 
 
-async def book(database: Database, worker: str, entries: Sequence[Entry]) -> None:
-    """Book calls of a worker. One that is booked already changes nothing; one that the database refuses is logged.
+class Bookkeeper:
+    """Books calls in one database."""
 
-    Raises:
-        StoreUnavailable: the database does not answer. Whether the calls are booked is not known; book them again.
-    """
-    if not entries:
-        return
-    try:
-        await database.transact(partial(_book, database, worker, entries))
-    except StoreUnavailable:
-        raise
-    except Exception:  # noqa: BLE001 -- whatever is wrong with a row, the others must be booked
-        if len(entries) == 1:
-            _log.exception("the database refuses a usage row: %s", msgspec.json.encode(entries[0].row).decode())
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._callers: Numbers[UsageCaller] = Numbers(database, usage_callers)
+        self._roads: Numbers[UsageRoad] = Numbers(database, usage_roads)
+
+    async def book(self, worker: str, entries: Sequence[Entry]) -> None:
+        """Book calls of a worker. One that is booked already changes nothing; one that is refused is logged.
+
+        Raises:
+            StoreUnavailable: the database does not answer. Whether the calls are booked is not known; book them again.
+        """
+        if not entries:
             return
-        middle = len(entries) // 2
-        await book(database, worker, entries[:middle])
-        await book(database, worker, entries[middle:])
+        try:
+            callers, roads = await self._database.transact(partial(self._book, worker, entries))
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 -- whatever is wrong with a row, the others must be booked
+            if len(entries) == 1:
+                row = msgspec.structs.asdict(entries[0].row)
+                _log.exception("the database refuses a usage row: %s", msgspec.json.encode(row).decode())
+                return
+            middle = len(entries) // 2
+            await self.book(worker, entries[:middle])
+            await self.book(worker, entries[middle:])
+        else:
+            self._callers.remember(callers)
+            self._roads.remember(roads)
+
+    def _book(
+        self, worker: str, entries: Sequence[Entry], connection: sa.Connection
+    ) -> tuple[dict[UsageCaller, int], dict[UsageRoad, int]]:
+        """In the order in which every process locks: callers, roads, rows, keys, accounts, leases, days; each sorted.
+
+        Returns the numbers of the callers and roads.
+        """
+        calls = {entry.row.id: entry for entry in entries}
+        rows = [tidy(entry.row) for entry in calls.values()]
+        callers = self._callers.find(connection, [row.caller for row in rows])
+        roads = self._roads.find(connection, [row.road for row in rows])
+        values = [usage_to_values(row, callers[row.caller], roads[row.road]) for row in rows]
+        new = insert_usage(connection, values)
+        if len(new) < len(rows):
+            rows = [row for row, (identity, *_) in zip(rows, values, strict=True) if identity in new]
+        _mark_keys(connection, rows)
+        paid, leased = map(_by_stored_name, add_up(calls[row.id] for row in rows))
+        _PAY.run(connection, [(name, paid[name], 0) for name in sorted(paid)])
+        take_off_leases(connection, worker, leased)
+        add_to_days(connection, rows)
+        return callers, roads
 
 
-def _book(database: Database, worker: str, entries: Sequence[Entry], connection: sa.Connection) -> None:
-    """In the order in which every process locks: rows, keys, accounts, leases, days; each sorted by its name."""
-    columns = {entry.row.id: usage_to_row(entry.row) for entry in entries}
-    new = insert_usage(database, connection, list(columns.values()))
-    if not new:
-        return
-    booked = [columns[call] for call in new]
-    _mark_keys(connection, booked)
+def add_up(entries: Iterable[Entry]) -> tuple[Counter[str], Counter[str]]:
+    """What calls cost, by account: all that is paid from it, and what of that was leased."""
+    costs: Counter[int] = Counter()
+    booked: dict[int, Mapping[str, bool]] = {}
+    for entry in entries:  # many calls are booked on the very same accounts
+        if cost := entry.row.cost_nano:
+            costs[id(entry.booked)] += cost
+            booked[id(entry.booked)] = entry.booked
     paid: Counter[str] = Counter()
     leased: Counter[str] = Counter()
-    for entry in {entry.row.id: entry for entry in entries}.values():
-        if entry.row.id in new and (cost := entry.row.cost_nano):
-            _add_up(entry.booked, cost, paid, leased)
-    _pay(database, connection, paid)
-    take_off_leases(connection, worker, leased)
-    add_to_days(database, connection, booked)
+    for identity, cost in costs.items():
+        for name, is_leased in booked[identity].items():
+            paid[name] += cost
+            if is_leased:
+                leased[name] += cost
+    return paid, leased
 
 
-def _add_up(booked: Mapping[str, bool], cost: int, paid: Counter[str], leased: Counter[str]) -> None:
-    for name, is_leased in booked.items():
-        stored = store_name(name)
-        paid[stored] += cost
-        if is_leased:
-            leased[stored] += cost
+def _by_stored_name(amounts: Mapping[str, int]) -> Counter[str]:
+    stored: Counter[str] = Counter()
+    for name, amount in amounts.items():
+        stored[store_name(name)] += amount
+    return stored
 
 
-def _pay(database: Database, connection: sa.Connection, paid: Mapping[str, int]) -> None:
-    if not paid:
-        return
-    insert = database.insert(accounts)
-    spent = accounts.c.spent + insert.excluded.spent
-    upsert = insert.on_conflict_do_update(index_elements=["account"], set_={"spent": spent})
-    connection.execute(upsert, [{"account": name, "spent": paid[name], "leased": 0} for name in sorted(paid)])
-
-
-def _mark_keys(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def _mark_keys(connection: sa.Connection, rows: Sequence[UsageRow]) -> None:
     """Note when each key was last used."""
     seen: dict[str, float] = {}
     for row in rows:
-        if (key := row["key_hash"]) is not None:
-            seen[key] = max(seen.get(key, 0.0), row["ended_at"] / 1000)
+        if (key := row.caller.key_hash) is not None:
+            seen[key] = max(seen.get(key, 0.0), row.ended_at / 1000)
     if seen:
         connection.execute(_MARK_KEY, [{"who": key, "at": seen[key]} for key in sorted(seen)])
 
 
+_PAY: Final = BulkInsert(
+    accounts,
+    ("account", "spent", "leased"),
+    "ON CONFLICT (account) DO UPDATE SET spent = accounts.spent + excluded.spent",
+)
 _MARK_KEY: Final = (
     sa.update(keys)
     .where(keys.c.key_hash == sa.bindparam("who"))

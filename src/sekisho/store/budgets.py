@@ -26,9 +26,12 @@ class BudgetRepository:
         """The budget of this id."""
         return next(iter(await self.find([budget_id])), None)
 
-    async def find(self, budget_ids: Sequence[str] | None = None) -> list[BudgetRecord]:
-        """These budgets, or all, the newest first."""
-        wanted = sa.select(budgets).order_by(budgets.c.created_at.desc(), budgets.c.budget_id)
+    async def find(
+        self, budget_ids: Sequence[str] | None = None, *, limit: int | None = None, offset: int = 0
+    ) -> list[BudgetRecord]:
+        """One page of these budgets, or of all, the newest first."""
+        newest = sa.select(budgets).order_by(budgets.c.created_at.desc(), budgets.c.budget_id)
+        wanted = newest.limit(limit).offset(offset)
         if budget_ids is not None:
             wanted = wanted.where(budgets.c.budget_id.in_(budget_ids))
         async with self._database.read() as connection:

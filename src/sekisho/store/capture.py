@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from sekisho.store.audit_chain import Action, Change
-from sekisho.store.tables import audit, audit_head, changes
+from sekisho.store.tables import audit, audit_head
 
 Row: TypeAlias = Mapping[Any, Any]
 Identity: TypeAlias = tuple[Any, ...]
@@ -21,7 +21,7 @@ Parameters: TypeAlias = Mapping[str, Any]
 Write: TypeAlias = sa.Insert | sa.Update | sa.Delete
 Item = TypeVar("Item")
 
-_SELF: Final = frozenset({audit.name, audit_head.name, changes.name})
+_SELF: Final = frozenset({audit.name, audit_head.name})
 _SECRET: Final = re.compile(r"key|secret|token|password|credential|authorization|headers?$", re.IGNORECASE)
 _HIDDEN: Final = "[hidden]"
 _AT_ONCE: Final = 500

@@ -56,6 +56,7 @@ def limit_columns() -> list[sa.Column[Any]]:
         sa.Column("max_budget", sa.BigInteger),
         sa.Column("soft_budget", sa.BigInteger),
         text("budget_duration"),
+        text("budget_timezone"),
         sa.Column("budget_reset_at", sa.Double),
         sa.Column("budget_started_at", sa.Double),
         required("budget_rollover", sa.Boolean),
@@ -76,6 +77,8 @@ def budget_columns() -> list[sa.Column[Any]]:
         sa.Column("budget_id", sa.ForeignKey("budgets.budget_id"), index=True),
         sa.Column("temp_budget_increase", sa.BigInteger),
         sa.Column("temp_budget_expiry", sa.Double),
+        required("blocked", sa.Boolean),
+        sa.Column("expires", sa.Double),
     ]
 
 

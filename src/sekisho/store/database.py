@@ -1,10 +1,10 @@
 """The connection to SQLite or PostgreSQL, and the two kinds of transaction: reading and writing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -15,18 +15,25 @@ from sekisho.core.clock import Clock, SystemClock
 from sekisho.core.errors import ConfigError, StoreUnavailable
 from sekisho.store.audit_chain import append
 from sekisho.store.capture import Capture
-from sekisho.store.tables import changes
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
 Result = TypeVar("Result")
+Row: TypeAlias = tuple[str, str]
+"""A row that was changed: its table and its primary key, as the audit trail names them."""
 
 _WRITES: Final = "sekisho_writes"
-_CONNECT_SECONDS: Final = 5
+_CONNECT_SECONDS: Final = 10
 _COMMAND_SECONDS: Final = 30
 _BUSY_MILLISECONDS: Final = 10_000
+_READERS: Final = 3
+_PRAGMAS: Final = (
+    f"busy_timeout={_BUSY_MILLISECONDS}",
+    *("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"),
+    *("temp_store=MEMORY", "cache_size=-8000"),  # reports sort some 10,000s of rows
+)
 _PRISMA_PARAMETERS: Final = ("connection_limit", "pool_timeout", "connect_timeout", "pgbouncer", "socket_timeout")
 """Settings of LiteLLM's database client that stand in its users' addresses and mean nothing to ours."""
 
@@ -42,7 +49,9 @@ class Database:
         self.name: Final = str(self.file or address.set(username=None, password=None))
         self._engine: Final = _postgres_engine(address) if self.postgres else _sqlite_engine(address)
         self._writer: Final = self._engine.execution_options(**{_WRITES: True})
-        self._threaded: Final = None if self.postgres else _sqlite_writer(address)
+        self._threaded: Final = None if self.postgres else _sqlite_threaded(address, 1)
+        self._readers: Final = None if self.postgres else _sqlite_threaded(address, _READERS)
+        self._followers: Final[list[Callable[[Sequence[Row]], None]]] = []
         self._failures: Final = _failures(self.postgres)
 
     @asynccontextmanager
@@ -61,9 +70,9 @@ class Database:
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[AsyncConnection]:
-        """An administrative change: what it changes is audited, and other processes notice, in the same transaction.
+        """An administrative change, audited in the same transaction, by which other processes notice.
 
-        The author is the one who acts (`core.author`).
+        The author is the one who acts (`core.author`). Followers are told when it is durable.
         """
         async with self.write() as connection:
             synchronous = connection.sync_connection
@@ -71,9 +80,21 @@ class Database:
             with Capture(synchronous).running() as found:
                 yield connection
             await connection.run_sync(append, self.insert, found, current_author(), self._clock.now())
-            bump = self.insert(changes).values(id=1, counter=1)
-            counter = changes.c.counter + 1
-            await connection.execute(bump.on_conflict_do_update(index_elements=["id"], set_={"counter": counter}))
+        rows = [(change.object_kind, change.object_id) for change in found]
+        for tell in self._followers:
+            tell(rows)
+
+    def follow(self, tell: Callable[[Sequence[Row]], None]) -> None:
+        """Have `tell` called with the rows of every administrative change by this process."""
+        self._followers.append(tell)
+
+    async def inspect(self, work: Callable[[sa.Connection], Result]) -> Result:
+        """Run `work` as one transaction that only reads; on SQLite in a thread as a whole, like `transact`."""
+        with self._reporting():
+            if self._readers is not None:
+                return await asyncio.to_thread(_in_reading, self._readers, work)
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(work)
 
     async def transact(self, work: Callable[[sa.Connection], Result]) -> Result:
         """Run `work` as one writing transaction and commit it.
@@ -99,8 +120,9 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
-        if self._threaded is not None:
-            self._threaded.dispose()
+        for engine in (self._threaded, self._readers):
+            if engine is not None:
+                engine.dispose()
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:
@@ -158,16 +180,17 @@ def _sqlite_engine(address: sa.URL) -> AsyncEngine:
     return engine
 
 
-def _sqlite_writer(address: sa.URL) -> sa.Engine:
+def _sqlite_threaded(address: sa.URL, connections: int) -> sa.Engine:
+    """For transactions that run in a thread as a whole."""
     engine = sa.create_engine(
         address.set(drivername="sqlite"),
-        pool_size=1,
+        pool_size=connections,
         connect_args={"check_same_thread": False},  # one at a time, but not always in the same thread
         json_serializer=_to_json,
         json_deserializer=msgspec.json.decode,
     )
     _listen(engine)
-    return engine.execution_options(**{_WRITES: True})
+    return engine
 
 
 def _listen(engine: sa.Engine) -> None:
@@ -176,7 +199,12 @@ def _listen(engine: sa.Engine) -> None:
 
 
 def _in_transaction(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
-    with engine.begin() as connection:
+    with engine.execution_options(**{_WRITES: True}).begin() as connection:
+        return work(connection)
+
+
+def _in_reading(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
+    with engine.connect() as connection:
         return work(connection)
 
 
@@ -184,7 +212,7 @@ def _prepare_sqlite(connection: "DBAPIConnection", _record: object) -> None:
     """Set up a new connection. Transactions are begun by `_begin_sqlite`, not by the driver, which would begin late."""
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

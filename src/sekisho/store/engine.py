@@ -5,6 +5,8 @@ import os
 import re
 import socket
 import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -14,10 +16,12 @@ import sqlalchemy as sa
 from sekisho.core.clock import Clock
 from sekisho.core.errors import StoreUnavailable
 from sekisho.store.access_groups import AccessGroupRepository
+from sekisho.store.alerts import AlertRepository
 from sekisho.store.audit import AuditRepository
+from sekisho.store.booking import Bookkeeper
 from sekisho.store.budgets import BudgetRepository
 from sekisho.store.customers import CustomerRepository
-from sekisho.store.database import Database
+from sekisho.store.database import Database, Row
 from sekisho.store.escrow import EscrowRepository
 from sekisho.store.grants import GrantRepository
 from sekisho.store.journal import UsageJournal
@@ -29,14 +33,17 @@ from sekisho.store.recovery import Recovery
 from sekisho.store.reports import ReportRepository
 from sekisho.store.responses import StoredResponses
 from sekisho.store.retention import Retention
+from sekisho.store.roads import RoadRepository
 from sekisho.store.schema import bring_up_to_date
-from sekisho.store.tables import changes
+from sekisho.store.tables import audit, audit_head
 from sekisho.store.tags import TagRepository
 from sekisho.store.teams import TeamRepository
 from sekisho.store.usage import UsageRepository
 from sekisho.store.users import UserRepository
 
 _TEMPORARY: Final = "sekisho-spool-"
+_MOST_CHANGES: Final = 5_000
+"""Changes that are told one by one."""
 
 
 class Store:
@@ -45,6 +52,7 @@ class Store:
     def __init__(self, database: Database, clock: Clock, worker: str, spool: Path) -> None:
         self._database = database
         self._spool = spool
+        self._closed = False
         self.keys: Final = KeyRepository(database, clock)
         self.teams: Final = TeamRepository(database, clock)
         self.users: Final = UserRepository(database, clock)
@@ -53,6 +61,7 @@ class Store:
         self.customers: Final = CustomerRepository(database, clock)
         self.tags: Final = TagRepository(database, clock)
         self.budgets: Final = BudgetRepository(database, clock)
+        self.alerts: Final = AlertRepository(database, clock)
         self.access_groups: Final = AccessGroupRepository(database, clock)
         self.models: Final = ModelRepository(database, clock)
         self.fallbacks: Final = FallbackRepository(database, clock)
@@ -63,13 +72,22 @@ class Store:
         self.responses: Final = StoredResponses(database)
         self.escrow: Final = EscrowRepository(database, clock, worker, socket.gethostname())
         self.grants: Final = GrantRepository(database, clock, worker)
-        self.recovery: Final = Recovery(database, clock, spool)
-        self.journal: Final = UsageJournal(database, worker, spool)
+        self.roads: Final = RoadRepository(database, clock, worker)
+        bookkeeper = Bookkeeper(database)
+        self.recovery: Final = Recovery(database, bookkeeper, clock, spool)
+        self.journal: Final = UsageJournal(bookkeeper, worker, spool)
 
     async def changes(self) -> int:
         """A number that goes up with every administrative change by any process."""
-        async with self._database.read() as connection:
-            return await connection.scalar(sa.select(changes.c.counter)) or 0
+        return await self._database.inspect(_count_changes)
+
+    async def changes_after(self, known: int) -> tuple[int, Sequence[Row] | None]:
+        """What `changes` is now, and the rows that were changed since it was `known`; None when they are too many."""
+        return await self._database.inspect(partial(_read_changes, known))
+
+    def follow(self, tell: Callable[[Sequence[Row]], None]) -> None:
+        """Have `tell` called with the rows of each administrative change by this process, once it is durable."""
+        self._database.follow(tell)
 
     async def ping(self) -> None:
         """Do nothing.
@@ -83,8 +101,11 @@ class Store:
     async def close(self) -> None:
         """Write what the journal still holds, give back all leases and close every connection.
 
-        When the database is away, others do the first two later, from the spool.
+        When the database is away, others do the first two later, from the spool. Closing again does nothing.
         """
+        if self._closed:
+            return
+        self._closed = True
         if await self.journal.close():
             with contextlib.suppress(StoreUnavailable):
                 await self.escrow.retire()
@@ -119,6 +140,20 @@ async def open_store(url: str, clock: Clock, *, spool: Path | None = None, worke
         raise
     store.journal.start()
     return store
+
+
+def _count_changes(connection: sa.Connection) -> int:
+    return connection.scalar(sa.select(audit_head.c.seq)) or 0
+
+
+def _read_changes(known: int, connection: sa.Connection) -> tuple[int, Sequence[Row] | None]:
+    now = _count_changes(connection)
+    if not known <= now <= known + _MOST_CHANGES:
+        return now, None
+    if now == known:
+        return now, ()
+    rows = sa.select(audit.c.object_kind, audit.c.object_id).where(audit.c.seq > known, audit.c.seq <= now)
+    return now, [(kind, identity) for kind, identity in connection.execute(rows)]
 
 
 def name_worker() -> str:

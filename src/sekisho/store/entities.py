@@ -23,7 +23,7 @@ from sekisho.store.database import Database
 from sekisho.store.limits import at_time, expand_models, in_force
 from sekisho.store.records import Budgeted
 from sekisho.store.rows import from_row, to_row
-from sekisho.store.spend import set_spend, store_name
+from sekisho.store.spend import in_chunks, set_spend, store_name
 from sekisho.store.tables import access_groups, accounts
 
 Record = TypeVar("Record", bound=Budgeted)
@@ -67,31 +67,41 @@ class EntityRepository(Generic[Record]):
 
     async def get(self, identity: str) -> Record | None:
         """The one of this id, with what it has spent."""
-        async with self._database.read() as connection:
-            return await self._one(connection, self._key == identity)
+        return await self._database.inspect(lambda connection: self._one(connection, self._key == identity))
 
     async def get_many(self, identities: Sequence[str]) -> list[Record]:
-        """Those of these ids that there are, the newest first."""
-        return await self._all(self._key.in_(identities)) if identities else []
+        """Those of these ids that there are."""
+        found: list[Record] = []
+        for some in in_chunks(identities):
+            found += await self._all(self._key.in_(some))
+        return found
 
     async def find(self, *conditions: Condition, limit: int | None = None, offset: int = 0) -> tuple[list[Record], int]:
         """One page of those that meet all conditions, the newest first, and how many there are in all."""
         table = self._table
-        newest = sa.select(table).where(*conditions).order_by(table.c.created_at.desc(), self._key)
-        async with self._database.read() as connection:
-            total = await connection.scalar(sa.select(sa.func.count()).select_from(table).where(*conditions))
-            rows = (await connection.execute(newest.limit(limit).offset(offset))).mappings().all()
-            return await self._complete(connection, rows), total or 0
+        newest = sa.select(table).where(*conditions).order_by(table.c.created_at.desc(), self._key.desc())
+        page = newest.limit(limit).offset(offset)
+        every = sa.select(sa.func.count()).select_from(table).where(*conditions)
+
+        def read(connection: sa.Connection) -> tuple[list[Record], int]:
+            rows = connection.execute(page).mappings().all()
+            return self._complete(connection, rows), connection.scalar(every) or 0
+
+        return await self._database.inspect(read)
 
     async def effective(self, identity: str) -> Record | None:
         """The one of this id with the limits that are in force, and with access groups resolved."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(sa.select(self._table).where(self._key == identity))).mappings().first()
+        now = self._clock.now()
+
+        def read(connection: sa.Connection) -> Record | None:
+            row = connection.execute(sa.select(self._table).where(self._key == identity)).mappings().first()
             if row is None:
                 return None
-            record = from_row(row, self._record_type, self._clock.now())
-            (resolved,) = await resolve(connection, [Owned(self._kind, identity, record)], self._clock.now())
-        return cast(Record, resolved)
+            record = from_row(row, self._record_type, now)
+            (resolved,) = resolve(connection, [Owned(self._kind, identity, record)], now)
+            return cast(Record, resolved)
+
+        return await self._database.inspect(read)
 
     async def insert(self, record: Record) -> Record:
         """Add one, whose `spend` is where its accounts begin.
@@ -135,9 +145,9 @@ class EntityRepository(Generic[Record]):
 
     async def _insert(self, connection: AsyncConnection, record: Record) -> Record:
         await connection.execute(sa.insert(self._table).values(to_row(record)))
-        (record,) = await attach_budgets(connection, [record], self._clock.now())
+        (record,) = await connection.run_sync(attach_budgets, [record], self._clock.now())
         await self._begin_accounts(connection, record)
-        (record,) = await self._attach(connection, [record])
+        (record,) = await connection.run_sync(self._attach, [record])
         return record
 
     async def _begin_accounts(self, connection: AsyncConnection, record: Record) -> None:
@@ -159,30 +169,30 @@ class EntityRepository(Generic[Record]):
         change = sa.update(self._table).where(self._key == identity).values(**columns)
         if columns and (await connection.execute(change)).rowcount == 0:
             return None
-        record = await self._one(connection, self._key == columns.get(self._key_name, identity))
+        record = await connection.run_sync(self._one, self._key == columns.get(self._key_name, identity))
         if record is None or "spend" not in changes:
             return record
         account = main_account(self._kind, self._account_of(record), record, self._clock.now())
         await set_spend(self._database, connection, account, changes["spend"])
-        (record,) = await self._attach(connection, [record])
+        (record,) = await connection.run_sync(self._attach, [record])
         return record
 
-    async def _one(self, connection: AsyncConnection, *conditions: Condition) -> Record | None:
-        rows = (await connection.execute(sa.select(self._table).where(*conditions).limit(1))).mappings().all()
-        return next(iter(await self._complete(connection, rows)), None)
+    def _one(self, connection: sa.Connection, *conditions: Condition) -> Record | None:
+        rows = connection.execute(sa.select(self._table).where(*conditions).limit(1)).mappings().all()
+        return next(iter(self._complete(connection, rows)), None)
 
     async def _all(self, *conditions: Condition) -> list[Record]:
         return (await self.find(*conditions))[0]
 
-    async def _complete(self, connection: AsyncConnection, rows: Sequence[sa.RowMapping]) -> list[Record]:
+    def _complete(self, connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> list[Record]:
         """The records of rows, with their budgets and their spend."""
         now = self._clock.now()
         records = [from_row(row, self._record_type, now) for row in rows]
-        return await self._attach(connection, await attach_budgets(connection, records, now))
+        return self._attach(connection, attach_budgets(connection, records, now))
 
-    async def _attach(self, connection: AsyncConnection, records: Sequence[Record]) -> list[Record]:
+    def _attach(self, connection: sa.Connection, records: Sequence[Record]) -> list[Record]:
         owned = [(self._account_of(record), record) for record in records]
-        return await attach_spend(connection, self._kind, owned, self._clock.now())
+        return attach_spend(connection, self._kind, owned, self._clock.now())
 
     def _account_of(self, record: Record) -> str:
         identity: str = getattr(record, self._account_column)
@@ -195,24 +205,24 @@ class EntityRepository(Generic[Record]):
         return Conflict(message, param=self._key_name, status=400, kind="bad_request_error")
 
 
-async def resolve(connection: AsyncConnection, owned: Sequence[Owned], now: float) -> list[Budgeted]:
+def resolve(connection: sa.Connection, owned: Sequence[Owned], now: float) -> list[Budgeted]:
     """The records with the limits that are in force at `now`: their budgets, what is carried over, access groups."""
-    with_budgets = await attach_budgets(connection, [one.record for one in owned], now)
+    with_budgets = attach_budgets(connection, [one.record for one in owned], now)
     forced = [
         Owned(one.kind, one.identity, at_time(in_force(in_force(record, record.budget), one.defaults), now))
         for one, record in zip(owned, with_budgets, strict=True)
     ]
-    records = await attach_carried(connection, forced, now)
+    records = attach_carried(connection, forced, now)
     if not any(record.models for record in records):
         return records
-    groups = await read_groups(connection)
+    groups = read_groups(connection)
     return [
         msgspec.structs.replace(record, models=expand_models(record.models, groups)) if record.models else record
         for record in records
     ]
 
 
-async def read_groups(connection: AsyncConnection) -> dict[str, list[str]]:
+def read_groups(connection: sa.Connection) -> dict[str, list[str]]:
     """What every access group stands for."""
-    rows = await connection.execute(sa.select(access_groups.c.access_group, access_groups.c.model_names))
+    rows = connection.execute(sa.select(access_groups.c.access_group, access_groups.c.model_names))
     return {row.access_group: row.model_names for row in rows}

@@ -7,15 +7,17 @@ Every transaction locks in one order: accounts by their names, then leases.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 import sqlalchemy as sa
 
+from sekisho.core.accounts import PARALLEL
 from sekisho.core.clock import Clock
 from sekisho.core.errors import StoreUnavailable
-from sekisho.core.escrow import Grant, Want
+from sekisho.core.escrow import Grant, Pulse, Want
+from sekisho.store.bulk import BulkInsert
 from sekisho.store.database import Database
 from sekisho.store.spend import in_chunks, store_name
 from sekisho.store.tables import accounts, leases, workers
@@ -60,25 +62,28 @@ class EscrowRepository:
 
         await self._database.transact(give_back)
 
-    async def wanted(self, names: Sequence[str]) -> list[str]:
-        """Those of these accounts that another worker lately could not get enough of. Raises StoreUnavailable."""
+    async def held(self, names: Collection[str]) -> dict[str, int]:
+        """What is leased to this worker: of these accounts, and of others by their stored names.
+
+        Raises StoreUnavailable.
+        """
         known = {store_name(name): name for name in names}
-        recent = accounts.c.wanted_at >= self._clock.now() - _WANTED_SECONDS
-        found: list[str] = []
+        query = sa.select(leases.c.account, leases.c.amount).where(leases.c.worker == self._worker)
         async with self._database.read() as connection:
-            for some in in_chunks(list(known)):
-                query = sa.select(accounts.c.account).where(accounts.c.account.in_(some), recent)
-                found += (await connection.execute(query)).scalars()
-        return [known[name] for name in found]
+            return {known.get(name, name): amount for name, amount in await connection.execute(query)}
 
-    async def beat(self) -> bool:
-        """Say that this worker lives.
+    async def wanted(self, names: Collection[str]) -> list[str]:
+        """Those of these accounts that another worker lately could not get enough of. Raises StoreUnavailable."""
+        now = self._clock.now()  # a time far ahead is from before the clock was set back
+        recent = accounts.c.wanted_at.between(now - _WANTED_SECONDS, now + _ALIVE_SECONDS)
+        async with self._database.read() as connection:
+            wanted = set((await connection.execute(sa.select(accounts.c.account).where(recent))).scalars())
+        return [name for name in names if store_name(name) in wanted] if wanted else []
 
-        Returns:
-            Whether it was known. False at the first time, and when others took it for dead: its leases are gone then.
+    async def beat(self) -> Pulse:
+        """Say that this worker lives. Raises StoreUnavailable.
 
-        Raises:
-            StoreUnavailable: the database does not answer.
+        It is not known at the first time, and when others took it for dead: its leases are gone then.
         """
         return await self._database.transact(self._beat)
 
@@ -86,13 +91,13 @@ class EscrowRepository:
         """Give back all leases and take this worker off the list. Raises StoreUnavailable."""
         await self._database.transact(partial(release_worker, worker=self._worker))
 
-    def _beat(self, connection: sa.Connection) -> bool:
+    def _beat(self, connection: sa.Connection) -> Pulse:
         heard = {"host": self._host, "heartbeat": self._clock.now()}
         beaten = connection.execute(sa.update(workers).where(workers.c.worker == self._worker).values(heard))
-        if beaten.rowcount:
-            return True
-        connection.execute(sa.insert(workers).values(worker=self._worker, **heard))
-        return False
+        if not beaten.rowcount:
+            connection.execute(sa.insert(workers).values(worker=self._worker, **heard))
+        alive = connection.scalar(sa.select(sa.func.count()).select_from(workers).where(self._is_alive()))
+        return Pulse(known=beaten.rowcount > 0, workers=max(1, alive or 0))
 
     def _lease(self, wants: Sequence[Want], connection: sa.Connection) -> list[Grant]:
         self._require_alive(connection)
@@ -132,19 +137,18 @@ class EscrowRepository:
         return {name: (spent, leased) for name, spent, leased in connection.execute(state, rows)}
 
     def _has_company(self, connection: sa.Connection) -> bool:
-        alive = workers.c.heartbeat >= self._clock.now() - _ALIVE_SECONDS
-        others = sa.select(sa.literal(1)).where(alive, workers.c.worker != self._worker).limit(1)
+        others = sa.select(sa.literal(1)).where(self._is_alive(), workers.c.worker != self._worker).limit(1)
         return connection.scalar(others) is not None
+
+    def _is_alive(self) -> sa.ColumnElement[bool]:
+        now = self._clock.now()
+        return workers.c.heartbeat.between(now - _ALIVE_SECONDS, now + _ALIVE_SECONDS)
 
     def _add_leases(self, connection: sa.Connection, amounts: Mapping[str, int]) -> None:
         if not amounts:
             return
         _move_leased(connection, amounts, +1)
-        insert = self._database.insert(leases)
-        added = leases.c.amount + insert.excluded.amount
-        upsert = insert.on_conflict_do_update(index_elements=["worker", "account"], set_={"amount": added})
-        rows = [{"worker": self._worker, "account": name, "amount": amounts[name]} for name in sorted(amounts)]
-        connection.execute(upsert, rows)
+        _ADD_TO_LEASES.run(connection, [(self._worker, name, amounts[name]) for name in sorted(amounts)])
 
 
 def take_off_leases(connection: sa.Connection, worker: str, amounts: Mapping[str, int]) -> None:
@@ -155,7 +159,7 @@ def take_off_leases(connection: sa.Connection, worker: str, amounts: Mapping[str
     """
     if not amounts:
         return
-    _lock_existing(connection, sorted(amounts))
+    lock_existing(connection, sorted(amounts))
     there: set[str] = set()
     for some in in_chunks(sorted(amounts)):
         query = sa.select(leases.c.account).where(leases.c.worker == worker, leases.c.account.in_(some))
@@ -164,22 +168,31 @@ def take_off_leases(connection: sa.Connection, worker: str, amounts: Mapping[str
         return
     leased = {name: amounts[name] for name in there}
     _move_leased(connection, leased, -1)
-    rows = [{"who": worker, "name": name, "amount": -leased[name]} for name in sorted(leased)]
-    connection.execute(_CHANGE_LEASE, rows)
+    _ADD_TO_LEASES.run(connection, [(worker, name, -leased[name]) for name in sorted(leased)])
 
 
 def release_worker(connection: sa.Connection, worker: str) -> None:
     """Give back all that a worker has leased, and forget it. Its calls should have been booked before."""
     connection.execute(sa.delete(workers).where(workers.c.worker == worker))  # from now on it cannot lease
-    query = sa.select(leases.c.account).where(leases.c.worker == worker)
-    _lock_existing(connection, sorted(connection.execute(query).scalars()))
-    held = connection.execute(sa.select(leases.c.account, leases.c.amount).where(leases.c.worker == worker))
+    _release(connection, leases.c.worker == worker)
+
+
+def release_slots(connection: sa.Connection, worker: str) -> int:
+    """Give back the places for calls under way that a worker has leased; returns of how many accounts."""
+    return _release(connection, sa.and_(leases.c.worker == worker, leases.c.account.endswith(f":{PARALLEL}")))
+
+
+def _release(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
+    lock_existing(connection, sorted(connection.execute(sa.select(leases.c.account).where(which)).scalars()))
+    held = connection.execute(sa.select(leases.c.account, leases.c.amount).where(which)).all()
     _move_leased(connection, {row.account: row.amount for row in held}, -1)
-    connection.execute(sa.delete(leases).where(leases.c.worker == worker))
+    if held:
+        connection.execute(sa.delete(leases).where(which))
+    return len(held)
 
 
-def _lock_existing(connection: sa.Connection, names: Sequence[str]) -> None:
-    """Lock the rows of accounts in the order in which everybody does; SQLite has locked them already."""
+def lock_existing(connection: sa.Connection, names: Sequence[str]) -> None:
+    """Lock accounts, by their sorted names, in the order in which everybody does; SQLite has locked them already."""
     if connection.dialect.name != "postgresql":
         return
     for some in in_chunks(names):
@@ -188,17 +201,17 @@ def _lock_existing(connection: sa.Connection, names: Sequence[str]) -> None:
 
 
 def _move_leased(connection: sa.Connection, amounts: Mapping[str, int], sign: int) -> None:
-    if amounts:
-        rows = [{"name": name, "amount": sign * amounts[name]} for name in sorted(amounts)]
-        connection.execute(_CHANGE_LEASED, rows)
+    """Change what is leased of accounts, which are there."""
+    _ADD_TO_LEASED.run(connection, [(name, 0, sign * amounts[name]) for name in sorted(amounts)])
 
 
-_AMOUNT: Final = sa.bindparam("amount", type_=sa.BigInteger)
-_CHANGE_LEASE: Final = (
-    sa.update(leases)
-    .where(leases.c.worker == sa.bindparam("who"), leases.c.account == sa.bindparam("name"))
-    .values(amount=leases.c.amount + _AMOUNT)
+_ADD_TO_LEASES: Final = BulkInsert(
+    leases,
+    ("worker", "account", "amount"),
+    "ON CONFLICT (worker, account) DO UPDATE SET amount = leases.amount + excluded.amount",
 )
-_CHANGE_LEASED: Final = (
-    sa.update(accounts).where(accounts.c.account == sa.bindparam("name")).values(leased=accounts.c.leased + _AMOUNT)
+_ADD_TO_LEASED: Final = BulkInsert(
+    accounts,
+    ("account", "spent", "leased"),
+    "ON CONFLICT (account) DO UPDATE SET leased = accounts.leased + excluded.leased",
 )

@@ -23,6 +23,8 @@ LIFE_SECONDS: Final = 2
 _SHARE: Final = 8
 """Ahead of its need a worker is granted no more than this part of what is left."""
 _LONGEST_SPAN: Final = 86_400 + 900
+_AHEAD_SECONDS: Final = 60
+"""What is stamped so much later than any grant of now is from before the clock was set back, and counts no more."""
 
 Stamps = dict[int, int]
 """What is granted of one limit, to everyone, by stamp."""
@@ -113,7 +115,8 @@ def _returned(want: RateWant, now: float) -> list[tuple[str, int, int]]:
 
 
 def _grant(want: RateWant, stamps: Stamps, now: float) -> RateGrant:
-    counting = {stamp: amount for stamp, amount in stamps.items() if stamp + want.span.seconds > now}
+    latest = _stamp(now + LIFE_SECONDS, want.span) + _AHEAD_SECONDS
+    counting = {stamp: amount for stamp, amount in stamps.items() if now - want.span.seconds < stamp <= latest}
     used = sum(counting.values())
     room = want.limit - used
     amount = min(room, want.needed + max(0, min(want.ahead, (room - want.needed) // _SHARE)))

@@ -4,20 +4,19 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from sekisho.core.errors import StoreUnavailable
-from sekisho.store.booking import GROUP, book
-from sekisho.store.database import Database
+from sekisho.store.booking import GROUP, Bookkeeper, add_up
 from sekisho.store.records import UsageRow
 from sekisho.store.spool import Entry, Spool
 
 _log = logging.getLogger(__name__)
 
-LINGER: Final = 0.1
+LINGER: Final = 0.5
 """Seconds a group is left open for more calls while nobody waits for it."""
 CAPACITY: Final = 100_000
 """Calls kept in memory while the database is away, about 100 MB; what is beyond them is read from the spool again."""
@@ -36,9 +35,9 @@ class UsageJournal:
     """
 
     def __init__(
-        self, database: Database, worker: str, folder: Path, *, linger: float = LINGER, capacity: int = CAPACITY
+        self, bookkeeper: Bookkeeper, worker: str, folder: Path, *, linger: float = LINGER, capacity: int = CAPACITY
     ) -> None:
-        self._database = database
+        self._bookkeeper = bookkeeper
         self._worker = worker
         self._spool = Spool(folder, worker)
         self._linger = linger
@@ -55,8 +54,8 @@ class UsageJournal:
         self._unsynced = asyncio.Event()
         self._progress = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
-        self.on_durable: Callable[[Sequence[tuple[UsageRow, Mapping[str, bool]]]], None] = _ignore
-        """Told of every group once it is durable, in the event loop."""
+        self.on_durable: Callable[[Mapping[str, int]], None] = _ignore
+        """Told of every group once it is durable, in the event loop: what was booked on leased accounts."""
 
     @property
     def pending(self) -> int:
@@ -149,7 +148,7 @@ class UsageJournal:
         """Book the calls that ended first. When the database is away wait, longer each time."""
         group = list(islice(self._waiting, GROUP))
         try:
-            await book(self._database, self._worker, group)
+            await self._bookkeeper.book(self._worker, group)
         except StoreUnavailable as error:
             await self._back_off(error)
             return
@@ -158,7 +157,7 @@ class UsageJournal:
             self._waiting.popleft()
         self._durable += len(group)
         try:
-            self.on_durable([(entry.row, entry.booked) for entry in group])
+            self.on_durable(add_up(group)[1])
         except Exception:  # noqa: BLE001 -- a listener's mistake must not end the writing
             _log.exception("a listener of the usage journal failed")
         async with self._progress:
@@ -190,5 +189,5 @@ class UsageJournal:
             await asyncio.to_thread(self._spool.sync)
 
 
-def _ignore(_calls: Sequence[tuple[UsageRow, Mapping[str, bool]]]) -> None:
+def _ignore(_amounts: Mapping[str, int]) -> None:
     """Nobody wants to know."""

@@ -1,35 +1,20 @@
 """Virtual keys."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sekisho.core.accounts import member_id
 from sekisho.core.clock import Clock
 from sekisho.core.errors import Conflict
-from sekisho.store.balances import Owned
+from sekisho.store.access import read_access
 from sekisho.store.database import Database
-from sekisho.store.entities import Condition, EntityRepository, resolve
-from sekisho.store.limits import changes_at
-from sekisho.store.records import (
-    Access,
-    Budgeted,
-    KeyRecord,
-    OrganizationRecord,
-    ProjectRecord,
-    TeamMember,
-    TeamRecord,
-    UserRecord,
-)
-from sekisho.store.rows import from_row
-from sekisho.store.tables import keys, organizations, projects, replaced_keys, team_members, teams, users
-
-AnyBudgeted = TypeVar("AnyBudgeted", bound=Budgeted)
-AnyGrouped = TypeVar("AnyGrouped", KeyRecord, TeamRecord)
+from sekisho.store.entities import Condition, EntityRepository
+from sekisho.store.records import Access, KeyRecord
+from sekisho.store.tables import keys, replaced_keys
 
 
 class KeyFilter(Struct, frozen=True, kw_only=True):
@@ -63,10 +48,19 @@ class KeyRepository(EntityRepository[KeyRecord]):
 
     async def access(self, key_hash: str) -> Access | None:
         """The key of this hash, or the one that has replaced it, with all that limits it, all of one moment."""
-        now = self._clock.now()
+        return await self._database.inspect(partial(read_access, key_hash=key_hash, now=self._clock.now()))
+
+    async def aliases(
+        self, wanted: KeyFilter, search: str | None, *, limit: int, offset: int = 0
+    ) -> tuple[list[str], int]:
+        """One page of the aliases of keys, those that contain `search`, in order, and how many there are."""
+        conditions = [*_conditions(wanted), keys.c.key_alias.is_not(None)]
+        if search:
+            conditions.append(sa.func.lower(keys.c.key_alias).contains(search.lower(), autoescape=True))
+        found = sa.select(keys.c.key_alias).where(*conditions).order_by(keys.c.key_alias).limit(limit).offset(offset)
         async with self._database.read() as connection:
-            key = await self._find_key(connection, key_hash, now)
-            return None if key is None else await _read_access(connection, key, now)
+            total = await connection.scalar(sa.select(sa.func.count()).select_from(keys).where(*conditions))
+            return list((await connection.execute(found)).scalars()), total or 0
 
     async def require_free_alias(self, alias: str) -> None:
         """Raise Conflict if a key has this alias."""
@@ -103,20 +97,6 @@ class KeyRepository(EntityRepository[KeyRecord]):
         async with self._database.change() as connection:
             return await delete_keys(connection, keys.c.key_hash.in_(identities))
 
-    async def _find_key(self, connection: AsyncConnection, key_hash: str, now: float) -> KeyRecord | None:
-        found = (await connection.execute(sa.select(keys).where(keys.c.key_hash == key_hash))).mappings().first()
-        if found is not None:
-            return from_row(found, KeyRecord, now)
-        old = sa.select(keys, replaced_keys.c.valid_until).join(
-            replaced_keys, replaced_keys.c.account_id == keys.c.account_id
-        )
-        found = (await connection.execute(old.where(replaced_keys.c.key_hash == key_hash))).mappings().first()
-        if found is None:
-            return None
-        key = from_row(found, KeyRecord, now)
-        end: float = found["valid_until"]
-        return msgspec.structs.replace(key, expires=end if key.expires is None else min(end, key.expires))
-
     def _conflict(self, named: Mapping[str, Any]) -> Conflict:
         return _taken(named.get("key_alias"))
 
@@ -128,54 +108,6 @@ async def delete_keys(connection: AsyncConnection, *conditions: Condition) -> in
     await connection.execute(sa.delete(replaced_keys).where(replaced_keys.c.account_id.in_(account_ids)))
     await connection.execute(sa.delete(keys).where(keys.c.key_hash.in_(hashes)))
     return len(gone)
-
-
-async def _read_access(connection: AsyncConnection, key: KeyRecord, now: float) -> Access:
-    """The key with every level above it. A key in no organisation belongs to that of its team."""
-    user = await _first(connection, users, UserRecord, now, key.user_id)
-    team = await _first(connection, teams, TeamRecord, now, key.team_id)
-    member = await _first(connection, team_members, TeamMember, now, key.team_id, key.user_id)
-    project = await _first(connection, projects, ProjectRecord, now, key.project_id)
-    organization_id = key.organization_id or (team.organization_id if team is not None else None)
-    organization = await _first(connection, organizations, OrganizationRecord, now, organization_id)
-    key = _with_groups(key)
-    team = None if team is None else _with_groups(team)
-    owned: list[Owned] = [Owned("key", key.account_id, key)]
-    if user is not None:
-        owned.append(Owned("user", user.user_id, user))
-    if team is not None:
-        owned.append(Owned("team", team.team_id, team))
-    if member is not None:
-        # What the member and its own budget leave open is said by the team.
-        limits = team.member_limits if team is not None else None
-        owned.append(Owned("member", member_id(member.team_id, member.user_id), member, limits))
-    if project is not None:
-        owned.append(Owned("project", project.project_id, project))
-    if organization is not None:
-        owned.append(Owned("organization", organization.organization_id, organization))
-    resolved = await resolve(connection, owned, now)
-    found: dict[str, Any] = {one.kind: record for one, record in zip(owned, resolved, strict=True)}
-    levels: dict[str, Any] = {name: found.get(name) for name in ("user", "team", "member", "project", "organization")}
-    return Access(key=found["key"], stale_at=changes_at(resolved, now), **levels)
-
-
-async def _first(
-    connection: AsyncConnection, table: sa.Table, kind: type[AnyBudgeted], now: float, *identity: str | None
-) -> AnyBudgeted | None:
-    """The row of this primary key; none when a part of it is None."""
-    if None in identity:
-        return None
-    key = zip(table.primary_key.columns, identity, strict=True)
-    row = (await connection.execute(sa.select(table).where(*(column == part for column, part in key)))).mappings()
-    found = row.first()
-    return None if found is None else from_row(found, kind, now)
-
-
-def _with_groups(record: AnyGrouped) -> AnyGrouped:
-    """The record with its access groups in its list of models."""
-    if not record.access_group_ids:
-        return record
-    return msgspec.structs.replace(record, models=(*record.models, *record.access_group_ids))
 
 
 def _taken(alias: object) -> Conflict:

@@ -14,13 +14,16 @@ AnyBudgeted = TypeVar("AnyBudgeted", bound=Budgeted)
 
 _MOST: Final = 9 * 10**18
 """Nano-dollars that fit into the 63 bits of a column."""
-_BUDGET: Final = ("max_budget", "budget_duration", "budget_reset_at", "budget_started_at", "budget_rollover")
+_BUDGET: Final = (
+    *("max_budget", "budget_duration", "budget_timezone", "budget_reset_at", "budget_started_at"),
+    "budget_rollover",
+)
 _SINGLE: Final = ("soft_budget", "rpm_limit", "tpm_limit", "tpd_limit", "max_parallel_requests")
 
 
 def at_time(record: AnyLimits, now: float) -> AnyLimits:
     """`record` as it stands at `now`: with the ends of the windows that are open then."""
-    main = BudgetWindow(limit=0, duration=record.budget_duration, resets_at=record.budget_reset_at)
+    main = main_window(record)
     return msgspec.structs.replace(
         record,
         budget_reset_at=_rolled(main, now).resets_at,
@@ -51,9 +54,26 @@ def in_force(record: AnyBudgeted, budget: Limits | None) -> AnyBudgeted:
     return msgspec.structs.replace(record, model_limits={**budget.model_limits, **record.model_limits}, **values)
 
 
-def main_window(record: Budgeted) -> BudgetWindow:
+def main_window(record: Limits) -> BudgetWindow:
     """The window of `max_budget`, whether or not that is limited; the limit is the plain one."""
-    return BudgetWindow(limit=record.max_budget or 0, duration=record.budget_duration, resets_at=record.budget_reset_at)
+    return BudgetWindow(
+        limit=record.max_budget or 0,
+        duration=record.budget_duration,
+        resets_at=record.budget_reset_at,
+        zone=record.budget_timezone,
+    )
+
+
+def soft_window(record: Budgeted) -> BudgetWindow | None:
+    """The window of `max_budget` with the soft budget as its limit, if there is one."""
+    if record.soft_budget is None:
+        return None
+    return msgspec.structs.replace(main_window(record), limit=record.soft_budget)
+
+
+def counted_windows(record: Budgeted) -> tuple[BudgetWindow, ...]:
+    """The windows that nothing limits, but whose spend is told: that of a duration without a budget."""
+    return (main_window(record),) if record.max_budget is None and record.budget_duration is not None else ()
 
 
 def budgets_of(record: Budgeted, now: float) -> tuple[BudgetWindow, ...]:
@@ -80,7 +100,7 @@ def carrying_window(record: Budgeted, now: float) -> BudgetWindow | None:
     window = main_window(record)
     if not (record.budget_rollover and record.max_budget and window.duration and window.resets_at is not None):
         return None
-    start = window_start(window.duration, roll_window(window.duration, window.resets_at, now))
+    start = window_start(window.duration, roll_window(window.duration, window.resets_at, now, window.zone), window.zone)
     if record.budget_started_at is None or record.budget_started_at >= start:
         return None
     return msgspec.structs.replace(window, resets_at=start)
@@ -117,4 +137,4 @@ def expand_models(models: Sequence[str], groups: Mapping[str, Sequence[str]]) ->
 def _rolled(window: BudgetWindow, now: float) -> BudgetWindow:
     if window.duration is None or window.resets_at is None or window.resets_at > now:
         return window
-    return msgspec.structs.replace(window, resets_at=roll_window(window.duration, window.resets_at, now))
+    return msgspec.structs.replace(window, resets_at=roll_window(window.duration, window.resets_at, now, window.zone))

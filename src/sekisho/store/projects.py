@@ -18,9 +18,12 @@ class ProjectRepository(EntityRepository[ProjectRecord]):
     def __init__(self, database: Database, clock: Clock) -> None:
         super().__init__(database, clock, projects, ProjectRecord, "project")
 
-    async def of_teams(self, team_ids: Sequence[str]) -> list[ProjectRecord]:
-        """The projects of these teams, the newest first."""
-        return await self._all(projects.c.team_id.in_(team_ids))
+    async def select(
+        self, *, team_ids: Sequence[str] | None, limit: int | None = None, offset: int = 0
+    ) -> tuple[list[ProjectRecord], int]:
+        """One page of the projects of these teams, or of all, the newest first, and how many there are."""
+        conditions = [] if team_ids is None else [projects.c.team_id.in_(team_ids)]
+        return await self.find(*conditions, limit=limit, offset=offset)
 
     async def delete(self, identities: Sequence[str]) -> int:
         """Delete projects that have no keys, and return how many there were.

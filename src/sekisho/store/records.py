@@ -21,6 +21,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     budget_duration: the length of the windows of `max_budget`; None for a budget for ever.
     budget_reset_at: the end of the window that is open, when there is a duration.
+    budget_timezone: on whose clock windows end; None for UTC.
     budget_started_at: when the budget got this duration: no window before it left anything to carry over.
     budget_rollover: what a window of `max_budget` leaves is added to the next one, and only to that.
     budget_limits: further budgets that hold at the same time.
@@ -31,6 +32,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_budget: int | None = None
     soft_budget: int | None = None
     budget_duration: str | None = None
+    budget_timezone: str | None = None
     budget_reset_at: float | None = None
     budget_started_at: float | None = None
     budget_rollover: bool = False
@@ -57,6 +59,7 @@ class Budgeted(Limits, frozen=True, kw_only=True):
 
     budget_id: a `BudgetRecord` that says what the level itself leaves open.
     temp_budget_increase: added to `max_budget` until `temp_budget_expiry`.
+    blocked: nothing may be used. expires: nothing may be used from then on.
 
     The rest is read, never written: `spend` of the open window of `max_budget`, `total_spend` of all time,
     `window_spend` of the open windows of `budget_limits`, `model_spend` of the models that have a budget, `carried`,
@@ -67,6 +70,8 @@ class Budgeted(Limits, frozen=True, kw_only=True):
     budget_id: str | None = None
     temp_budget_increase: int | None = None
     temp_budget_expiry: float | None = None
+    blocked: bool = False
+    expires: float | None = None
     spend: int = 0
     total_spend: int = 0
     window_spend: tuple[int, ...] = ()
@@ -108,8 +113,6 @@ class KeyRecord(Administered, frozen=True, kw_only=True):
     project_id: str | None = None
     organization_id: str | None = None
     access_group_ids: tuple[str, ...] = ()
-    expires: float | None = None
-    blocked: bool = False
     key_type: str = "default"
     allowed_routes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -117,14 +120,18 @@ class KeyRecord(Administered, frozen=True, kw_only=True):
 
 
 class TeamRecord(Administered, frozen=True, kw_only=True):
-    """A team; its members are rows of their own. `member_limits` hold for each member that has none of its own."""
+    """A team; its members are rows of their own.
+
+    member_limits: hold for each member that has none of its own.
+    member_permissions: the paths of the admin API that members may use on the team's keys.
+    """
 
     team_id: str
     team_alias: str | None = None
     organization_id: str | None = None
     access_group_ids: tuple[str, ...] = ()
     member_limits: Limits | None = None
-    blocked: bool = False
+    member_permissions: tuple[str, ...] = ()
 
 
 class TeamMember(Budgeted, frozen=True, kw_only=True):
@@ -142,7 +149,6 @@ class UserRecord(Administered, frozen=True, kw_only=True):
     user_email: str | None = None
     user_alias: str | None = None
     user_role: Role = "internal_user"
-    blocked: bool = False
 
 
 class OrganizationRecord(Administered, frozen=True, kw_only=True):
@@ -150,11 +156,10 @@ class OrganizationRecord(Administered, frozen=True, kw_only=True):
 
     organization_id: str
     organization_alias: str
-    blocked: bool = False
 
 
-class OrganizationMember(Struct, frozen=True, kw_only=True):
-    """One user's membership of one organisation."""
+class OrganizationMember(Budgeted, frozen=True, kw_only=True):
+    """One user's membership of one organisation, with what the member may spend there."""
 
     organization_id: str
     user_id: str
@@ -168,7 +173,6 @@ class ProjectRecord(Administered, frozen=True, kw_only=True):
     team_id: str
     project_alias: str | None = None
     description: str | None = None
-    blocked: bool = False
 
 
 class CustomerRecord(Administered, frozen=True, kw_only=True):
@@ -177,7 +181,6 @@ class CustomerRecord(Administered, frozen=True, kw_only=True):
     user_id: str
     alias: str | None = None
     default_model: str | None = None
-    blocked: bool = False
 
 
 class TagRecord(Administered, frozen=True, kw_only=True):
@@ -244,52 +247,83 @@ class Access(Struct, frozen=True, kw_only=True):
     user: UserRecord | None
     team: TeamRecord | None
     member: TeamMember | None = None
+    organization_member: OrganizationMember | None = None
     project: ProjectRecord | None = None
     organization: OrganizationRecord | None = None
     stale_at: float | None = None
 
 
-class UsageRow(Struct, frozen=True, kw_only=True):
-    """What one call used. Every call leaves exactly one.
+class UsageCaller(Struct, frozen=True, array_like=True):
+    """Who called, and to whom that key belonged then; `key_hash` is None when the master key called."""
 
-    id: the call's id, a UUID.
-    call_type: LiteLLM's name of the operation, such as `acompletion`.
-    started_at, ended_at: milliseconds since the epoch. `ttft_ms`: until the first token, None if there was none.
-    key_hash: None when the master key called.
-    model: as the caller asked; model_group, deployment_id, provider, upstream_model, account, region: what served it.
-    cost_nano: None when the price is unknown. `price_version` names the table it was reckoned with.
-    status: `success`, `failure` or `client_closed`; http_status: what the client got (499 if it had left).
-    estimated: the tokens were not all told by the upstream. simulated: no real model was asked.
-    agent, agent_version: what called, such as `claude-code`. agent_id: which of the session's agents, where it has
-    several; parent_id: the agent or session that began it.
-    retries: attempts beyond the first, on all targets. fallbacks: how often the call went on to another model group.
-    overrun_nano: by how much it cost more than was held for it, because the upstream billed beyond its ceiling.
-    """
-
-    id: str
-    call_type: str
-    started_at: int
-    ended_at: int
-    model: str
-    status: str
-    http_status: int
-    ttft_ms: int | None = None
     key_hash: str | None = None
     key_alias: str | None = None
     user_id: str | None = None
     team_id: str | None = None
+    organization_id: str | None = None
+    project_id: str | None = None
+
+
+class UsageRoad(Struct, frozen=True, array_like=True):
+    """What was asked of whom.
+
+    call_type: LiteLLM's name of the operation, such as `acompletion`.
+    model_group, deployment_id, provider, upstream_model, account, region: what served it.
+    price_version: names the table that its cost was reckoned with. simulated: no real model was asked.
+    """
+
+    call_type: str
     model_group: str | None = None
     deployment_id: str | None = None
     provider: str | None = None
     upstream_model: str | None = None
     account: str | None = None
     region: str | None = None
+    price_version: str | None = None
+    simulated: bool = False
+
+
+class UsageAttempt(Struct, frozen=True, array_like=True):
+    """One attempt of a call. `ms`: milliseconds until it answered or failed; error: None for the one that answered."""
+
+    deployment_id: str
+    model_group: str
+    account: str | None
+    region: str | None
+    ms: int | None
+    error: str | None
+
+
+class UsageRow(Struct, frozen=True, kw_only=True, array_like=True):
+    """What one call used. Every call leaves exactly one.
+
+    id: the call's id, a UUID.
+    caller, road: what repeats from call to call.
+    started_at, ended_at: milliseconds since the epoch. `ttft_ms`: until the first token, None if there was none.
+    model: as the caller asked.
+    cost_nano: None when the price is unknown.
+    status: `success`, `failure` or `client_closed`; http_status: what the client got (499 if it had left).
+    estimated: the tokens were not all told by the upstream.
+    agent, agent_version: what called, such as `claude-code`. agent_id: which of the session's agents, where it has
+    several; parent_id: the agent or session that began it.
+    retries: attempts beyond the first, on all targets. fallbacks: how often the call went on to another model group.
+    overrun_nano: by how much it cost more than was held for it, because the upstream billed beyond its ceiling.
+    attempts: all attempts in their order; none where the first has answered, which the road says.
+    """
+
+    id: str
+    caller: UsageCaller
+    road: UsageRoad
+    started_at: int
+    ended_at: int
+    model: str
+    status: str
+    http_status: int
+    ttft_ms: int | None = None
     usage: Usage = Usage()
     cost_nano: int | None = None
-    price_version: str | None = None
     error_class: str | None = None
     estimated: bool = False
-    simulated: bool = False
     streamed: bool = False
     session_id: str | None = None
     agent: str | None = None
@@ -301,6 +335,5 @@ class UsageRow(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     retries: int = 0
     fallbacks: int = 0
-    organization_id: str | None = None
-    project_id: str | None = None
     overrun_nano: int | None = None
+    attempts: tuple[UsageAttempt, ...] = ()

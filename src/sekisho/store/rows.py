@@ -1,5 +1,6 @@
 """Between records and rows."""
 
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -7,14 +8,16 @@ from msgspec import Struct
 from sqlalchemy import RowMapping
 
 from sekisho.core.usage import Usage
+from sekisho.store.bulk import Values
 from sekisho.store.limits import at_time
-from sekisho.store.records import NOT_COLUMNS, Limits, UsageRow
+from sekisho.store.records import NOT_COLUMNS, Limits, UsageAttempt, UsageCaller, UsageRoad, UsageRow
 
 AnyRecord = TypeVar("AnyRecord", bound=Struct)
 
 _KINDS: Final = Usage.__struct_fields__
 _CALLERS: Final = ("model", "session_id", "agent", "agent_version", "agent_id", "parent_id", "end_user")
 _LONGEST: Final = 256
+_MADE: Final = frozenset({"caller", "road", "usage", "tags", "attempts"})
 
 
 def to_row(record: Struct) -> dict[str, Any]:
@@ -22,35 +25,86 @@ def to_row(record: Struct) -> dict[str, Any]:
     return {name: value for name, value in msgspec.structs.asdict(record).items() if name not in NOT_COLUMNS}
 
 
-def from_row(row: RowMapping, kind: type[AnyRecord], now: float) -> AnyRecord:
+def from_row(row: Mapping[Any, Any], kind: type[AnyRecord], now: float) -> AnyRecord:
     """The record of a row, with the ends of the budget windows that are open at `now`."""
     columns = {name: row[name] for name in kind.__struct_fields__ if name not in NOT_COLUMNS}
     record = msgspec.convert(columns, kind)
     return at_time(record, now) if isinstance(record, Limits) else record
 
 
-def usage_to_row(record: UsageRow) -> dict[str, Any]:
-    """The columns of a usage row: the kinds of token lie flat, and no tags are stored as nothing.
+def tidy(row: UsageRow) -> UsageRow:
+    """A usage row as it can be stored: what the caller wrote fits in an index and has no NUL, which PostgreSQL refuses.
 
-    What the caller wrote is cut to a length that an index takes, and freed of the NUL that PostgreSQL refuses.
+    Most rows are so already, and are returned as they are.
     """
-    row = msgspec.structs.asdict(record)
-    usage: Usage = row.pop("usage")
-    for kind in _KINDS:
-        row[kind] = getattr(usage, kind)
-    for name in _CALLERS:
-        if row[name] is not None:
-            row[name] = _clean(row[name])
-    row["tags"] = tuple(map(_clean, record.tags)) or None
-    return row
+    wrote = (row.model, row.session_id, row.agent, row.agent_version, row.agent_id, row.parent_id, row.end_user)
+    texts = [text for text in (*wrote, *row.tags) if text]
+    together = "".join(texts)
+    if "\0" not in together and (len(together) <= _LONGEST or max(map(len, texts)) <= _LONGEST):
+        return row
+    cleaned = {name: _clean(text) for name, text in zip(_CALLERS, wrote, strict=True) if text is not None}
+    return msgspec.structs.replace(row, tags=tuple(map(_clean, row.tags)), **cleaned)
+
+
+def usage_to_values(row: UsageRow, caller_id: int, road_id: int) -> Values:
+    """The values of a usage row, for `USAGE_COLUMNS`; no tags are stored as nothing."""
+    usage = row.usage
+    return (
+        bytes.fromhex(row.id.replace("-", "")),
+        caller_id,
+        road_id,
+        row.started_at,
+        row.ended_at,
+        row.ttft_ms,
+        row.model,
+        usage.input,
+        usage.output,
+        usage.cache_read,
+        usage.cache_write_5m,
+        usage.cache_write_1h,
+        usage.reasoning,
+        row.cost_nano,
+        row.status,
+        row.http_status,
+        row.error_class,
+        row.estimated,
+        row.streamed,
+        row.session_id,
+        row.agent,
+        row.agent_version,
+        row.agent_id,
+        row.parent_id,
+        row.end_user,
+        row.requester_ip,
+        msgspec.json.encode(row.tags).decode() if row.tags else None,
+        row.retries,
+        row.fallbacks,
+        row.overrun_nano,
+        msgspec.json.encode(row.attempts).decode() if row.attempts else None,
+    )
+
+
+USAGE_COLUMNS: Final = (
+    *("id", "caller_id", "road_id", "started_at", "ended_at", "ttft_ms", "model"),
+    *_KINDS,
+    *("cost_nano", "status", "http_status", "error_class", "estimated", "streamed"),
+    *("session_id", "agent", "agent_version", "agent_id", "parent_id", "end_user", "requester_ip", "tags"),
+    *("retries", "fallbacks", "overrun_nano", "attempts"),
+)
+
+
+def usage_from_row(row: RowMapping) -> UsageRow:
+    """The record of a row of `calls`."""
+    fields = {name: row[name] for name in UsageRow.__struct_fields__ if name not in _MADE}
+    return UsageRow(
+        **fields,
+        caller=UsageCaller(*(row[name] for name in UsageCaller.__struct_fields__)),
+        road=UsageRoad(*(row[name] for name in UsageRoad.__struct_fields__)),
+        usage=Usage(*(row[kind] for kind in _KINDS)),
+        tags=tuple(row["tags"] or ()),
+        attempts=msgspec.convert(row["attempts"] or (), tuple[UsageAttempt, ...]),
+    )
 
 
 def _clean(text: str) -> str:
     return text[:_LONGEST].replace("\0", "")
-
-
-def usage_from_row(row: RowMapping) -> UsageRow:
-    """The record of a usage row."""
-    fields = {name: row[name] for name in UsageRow.__struct_fields__ if name != "usage"}
-    usage = Usage(**{kind: row[kind] for kind in _KINDS})
-    return UsageRow(**{**fields, "tags": tuple(fields["tags"] or ()), "usage": usage})

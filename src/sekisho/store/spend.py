@@ -17,7 +17,7 @@ _NAMES_AT_ONCE: Final = 1_000
 """Both databases take some 32,000 values in one statement."""
 
 
-async def read_spend(connection: AsyncConnection, names: Iterable[str]) -> dict[str, int]:
+def read_spend(connection: sa.Connection, names: Iterable[str]) -> dict[str, int]:
     """What is spent of each account, in nano-dollars: 0 of those that nothing was booked on yet.
 
     What calls have used in the last moments is missing until the usage journal has written it (`UsageJournal.flush`).
@@ -26,7 +26,7 @@ async def read_spend(connection: AsyncConnection, names: Iterable[str]) -> dict[
     spent = dict.fromkeys(known.values(), 0)
     for some in in_chunks(sorted(known)):
         query = sa.select(accounts.c.account, accounts.c.spent).where(accounts.c.account.in_(some))
-        for stored, amount in await connection.execute(query):
+        for stored, amount in connection.execute(query):
             spent[known[stored]] = amount
     return spent
 

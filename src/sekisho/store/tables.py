@@ -1,5 +1,6 @@
 """Every table, for SQLite and PostgreSQL alike. The migrations must lead to exactly this."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -49,8 +50,7 @@ models: Final = sa.Table(
     metadata,
     sa.Column("model_id", sa.Text, primary_key=True),
     required("model_name", sa.Text),
-    required("litellm_params", Json),
-    required("model_info", Json),
+    *(required(name, Json) for name in ("litellm_params", "model_info")),
     *authorship_columns(),
     comment="Deployments beside those of the configuration file; secrets only as names of environment variables",
 )
@@ -71,9 +71,9 @@ users: Final = sa.Table(
     sa.Column("user_email", sa.Text, unique=True),
     text("user_alias"),
     required("user_role", sa.Text),
-    required("blocked", sa.Boolean),
     *budget_columns(),
     *administration_columns(),
+    sa.Index(None, "created_at", "user_id"),
 )
 
 organizations: Final = sa.Table(
@@ -81,7 +81,6 @@ organizations: Final = sa.Table(
     metadata,
     sa.Column("organization_id", sa.Text, primary_key=True),
     required("organization_alias", sa.Text),
-    required("blocked", sa.Boolean),
     *budget_columns(),
     *administration_columns(),
 )
@@ -92,6 +91,7 @@ organization_members: Final = sa.Table(
     sa.Column("organization_id", sa.ForeignKey("organizations.organization_id", ondelete="CASCADE"), primary_key=True),
     sa.Column("user_id", sa.ForeignKey("users.user_id", ondelete="CASCADE"), primary_key=True, index=True),
     required("role", sa.Text),
+    *budget_columns(),
 )
 
 teams: Final = sa.Table(
@@ -102,9 +102,10 @@ teams: Final = sa.Table(
     sa.Column("organization_id", sa.ForeignKey("organizations.organization_id"), index=True),
     required("access_group_ids", Json),
     sa.Column("member_limits", Json),
-    required("blocked", sa.Boolean),
+    required("member_permissions", Json),
     *budget_columns(),
     *administration_columns(),
+    sa.Index(None, "created_at", "team_id"),
 )
 
 team_members: Final = sa.Table(
@@ -123,7 +124,6 @@ projects: Final = sa.Table(
     sa.Column("team_id", sa.ForeignKey("teams.team_id"), nullable=False, index=True),
     text("project_alias"),
     text("description"),
-    required("blocked", sa.Boolean),
     *budget_columns(),
     *administration_columns(),
 )
@@ -134,9 +134,9 @@ customers: Final = sa.Table(
     sa.Column("user_id", sa.Text, primary_key=True),
     text("alias"),
     text("default_model"),
-    required("blocked", sa.Boolean),
     *budget_columns(),
     *administration_columns(),
+    sa.Index(None, "created_at", "user_id"),
     comment="End users: whom callers say that they call for",
 )
 
@@ -161,14 +161,12 @@ keys: Final = sa.Table(
     sa.Column("project_id", sa.ForeignKey("projects.project_id"), index=True),
     sa.Column("organization_id", sa.ForeignKey("organizations.organization_id"), index=True),
     required("access_group_ids", Json),
-    sa.Column("expires", sa.Double),
-    required("blocked", sa.Boolean),
     required("key_type", sa.Text),
-    required("allowed_routes", Json),
-    required("tags", Json),
+    *(required(name, Json) for name in ("allowed_routes", "tags")),
     sa.Column("last_active", sa.Double),
     *budget_columns(),
     *administration_columns(),
+    sa.Index(None, "created_at", "key_hash"),
 )
 
 replaced_keys: Final = sa.Table(
@@ -180,55 +178,56 @@ replaced_keys: Final = sa.Table(
     comment="The former texts of regenerated keys, which open the same door for a while",
 )
 
+usage_callers: Final = sa.Table(
+    "usage_callers",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("key_hash", HexBytes, index=True),
+    text("key_alias"),
+    sa.Column("user_id", sa.Text, index=True),
+    sa.Column("team_id", sa.Text, index=True),
+    *map(text, ("organization_id", "project_id")),
+    comment="Who called, once for all calls; `digest` is of all that follows it",
+)
+
+usage_roads: Final = sa.Table(
+    "usage_roads",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+    required("call_type", sa.Text),
+    *map(text, ("model_group", "deployment_id", "provider", "upstream_model", "account", "region", "price_version")),
+    required("simulated", sa.Boolean),
+    comment="What was asked of whom, once for all calls; `digest` is of all that follows it",
+)
+
 usage: Final = sa.Table(
     "usage",
     metadata,
     sa.Column("id", UuidBytes, primary_key=True),
-    required("call_type", sa.Text),
-    required("started_at", sa.BigInteger),
-    required("ended_at", sa.BigInteger),
+    *(required(name, sa.Integer) for name in ("caller_id", "road_id")),
+    *(required(name, sa.BigInteger) for name in ("started_at", "ended_at")),
     sa.Column("ttft_ms", sa.Integer),
-    sa.Column("key_hash", HexBytes),
-    text("key_alias"),
-    text("user_id"),
-    text("team_id"),
     required("model", sa.Text),
-    text("model_group"),
-    text("deployment_id"),
-    text("provider"),
-    text("upstream_model"),
-    text("account"),
-    text("region"),
     *(
         required(kind, sa.BigInteger)
         for kind in ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
     ),
     sa.Column("cost_nano", sa.BigInteger),
-    text("price_version"),
     required("status", sa.Text),
     required("http_status", sa.SmallInteger),
     text("error_class"),
-    required("estimated", sa.Boolean),
-    required("simulated", sa.Boolean),
-    required("streamed", sa.Boolean),
-    text("session_id"),
-    text("agent"),
-    text("agent_version"),
-    text("agent_id"),
-    text("parent_id"),
-    text("end_user"),
-    text("requester_ip"),
+    *(required(name, sa.Boolean) for name in ("estimated", "streamed")),
+    *map(text, ("session_id", "agent", "agent_version", "agent_id", "parent_id", "end_user", "requester_ip")),
     sa.Column("tags", Json),
-    required("retries", sa.SmallInteger),
-    required("fallbacks", sa.SmallInteger),
-    text("organization_id"),
-    text("project_id"),
+    *(required(name, sa.SmallInteger) for name in ("retries", "fallbacks")),
     sa.Column("overrun_nano", sa.BigInteger),
+    sa.Column("attempts", Json),
     sa.Index(None, "started_at"),
-    sa.Index(None, "key_hash", "started_at"),
-    sa.Index(None, "user_id", "started_at"),
-    sa.Index(None, "team_id", "started_at"),
+    sa.Index(None, "caller_id", "started_at"),
     sa.Index(None, "session_id"),
+    comment="Every call; what repeats is in `usage_callers` and `usage_roads`, which stay when rows are deleted",
 )
 
 responses: Final = sa.Table(
@@ -245,10 +244,27 @@ accounts: Final = sa.Table(
     "accounts",
     metadata,
     sa.Column("account", sa.Text, primary_key=True),
-    required("spent", sa.BigInteger),
-    required("leased", sa.BigInteger),
+    *(required(name, sa.BigInteger) for name in ("spent", "leased")),
     sa.Column("wanted_at", sa.Double),
+    sa.Index(
+        "ix_accounts_wanted_at",
+        "wanted_at",
+        sqlite_where=sa.text("wanted_at IS NOT NULL"),
+        postgresql_where=sa.text("wanted_at IS NOT NULL"),
+    ),
     comment="What is spent of every budget window, and what workers have set aside of it; nano-dollars, or calls",
+)
+
+budget_alerts: Final = sa.Table(
+    "budget_alerts",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("soft_budget", sa.BigInteger, primary_key=True, autoincrement=False),
+    *(required(name, sa.Text) for name in ("kind", "object_id")),
+    text("alias"),
+    required("spent", sa.BigInteger),
+    sa.Column("at", sa.Double, nullable=False, index=True),
+    comment="The accounts that have passed their soft budget, each told once",
 )
 
 workers: Final = sa.Table(
@@ -320,15 +336,25 @@ daily_tags: Final = sa.Table(
     required("tag", sa.Text),
     sa.Index(None, "day"),
     sa.Index(None, "tag", "day"),
+    sa.Index(None, "key_hash", "day"),
     comment="The same for each tag; a call with two tags counts for both",
 )
 
-changes: Final = sa.Table(
-    "changes",
+DAY_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "models": ("model_group", "model", "provider", "upstream_model"),
+    "customers": ("end_user",),
+    "keys": ("key_hash", "user_id", "team_id", "organization_id", "project_id"),
+    "tags": ("tag", "model_group", "model", "provider", "upstream_model"),
+}
+"""The columns that the rows of each part of `daily_parts` have; the fewest rows first."""
+
+daily_parts: Final = sa.Table(
+    "daily_parts",
     metadata,
-    sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
-    required("counter", sa.BigInteger),
-    comment="One row; its counter goes up with every administrative change, so that other processes notice",
+    *_day_of(),
+    *(required(name, sa.Text) for name in ("tag", "part")),
+    sa.Index(None, "part", "day"),
+    comment="The roll-ups added up further, by fewer columns: what everybody did costs few rows to read",
 )
 
 audit: Final = sa.Table(
@@ -336,17 +362,11 @@ audit: Final = sa.Table(
     metadata,
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     required("at", sa.BigInteger),
-    required("actor", sa.Text),
-    required("actor_role", sa.Text),
-    text("source_ip"),
-    text("request"),
-    required("action", sa.Text),
-    required("object_kind", sa.Text),
-    required("object_id", sa.Text),
-    text("before"),
-    text("after"),
-    required("previous_hash", HexBytes),
-    required("hash", HexBytes),
+    *(required(name, sa.Text) for name in ("actor", "actor_role")),
+    *map(text, ("source_ip", "request")),
+    *(required(name, sa.Text) for name in ("action", "object_kind", "object_id")),
+    *map(text, ("before", "after")),
+    *(required(name, HexBytes) for name in ("previous_hash", "hash")),
     sa.Index(None, "object_kind", "object_id"),
     comment="Every administrative change, each sealed with the hash of the one before; see audit_chain.py",
 )
@@ -366,4 +386,13 @@ jobs: Final = sa.Table(
     sa.Column("job", sa.Text, primary_key=True),
     required("busy_until", sa.Double),
     comment="Work that one process at a time does, and until when it has the turn unless it says so again",
+)
+
+roads: Final = sa.Table(
+    "roads",
+    metadata,
+    sa.Column("worker", sa.Text, primary_key=True),
+    required("at", sa.Double),
+    required("state", sa.LargeBinary),
+    comment="What each process uses of upstreams' quotas and who waits there, told to the others",
 )

@@ -4,20 +4,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sekisho.core.accounts import member_id
 from sekisho.core.clock import Clock
 from sekisho.core.errors import Conflict
-from sekisho.store.balances import attach_budgets, attach_spend, main_account
 from sekisho.store.database import Database
 from sekisho.store.entities import Condition, EntityRepository
 from sekisho.store.keys import delete_keys
-from sekisho.store.records import TeamMember, TeamRecord, UserRecord
-from sekisho.store.rows import from_row, to_row
-from sekisho.store.spend import set_spend
-from sekisho.store.tables import keys, projects, team_members, teams
+from sekisho.store.memberships import Memberships
+from sekisho.store.records import MemberRole, TeamMember, TeamRecord, UserRecord
+from sekisho.store.spend import in_chunks
+from sekisho.store.tables import keys, projects, team_members, teams, users
 from sekisho.store.users import changed_meanwhile, ensure_users
+
+
+class Seat(Struct, frozen=True):
+    """Who belongs to a team."""
+
+    team_id: str
+    user_id: str
+    role: MemberRole
+    user_email: str | None
 
 
 class TeamRepository(EntityRepository[TeamRecord]):
@@ -25,6 +33,7 @@ class TeamRepository(EntityRepository[TeamRecord]):
 
     def __init__(self, database: Database, clock: Clock) -> None:
         super().__init__(database, clock, teams, TeamRecord, "team")
+        self._members = Memberships(database, clock, team_members, TeamMember, "member")
 
     async def select(
         self,
@@ -43,14 +52,33 @@ class TeamRepository(EntityRepository[TeamRecord]):
             conditions.append(teams.c.team_alias == team_alias)
         return await self.find(*conditions, limit=limit, offset=offset)
 
+    async def of_organizations(self, organization_ids: Sequence[str]) -> list[TeamRecord]:
+        """The teams of these organisations, the newest first."""
+        return await self._all(teams.c.organization_id.in_(organization_ids))
+
     async def members(self, team_ids: Sequence[str]) -> list[TeamMember]:
         """The members of these teams, administrators first."""
-        return await self._members(team_members.c.team_id.in_(team_ids))
+        return await self._members.of_places(team_ids)
+
+    async def seats(self, team_ids: Sequence[str]) -> list[Seat]:
+        """The members of these teams, administrators first, without what they may spend."""
+        wanted = (
+            sa.select(team_members.c.team_id, team_members.c.user_id, team_members.c.role, users.c.user_email)
+            .join(users, users.c.user_id == team_members.c.user_id)
+            .order_by(team_members.c.role, team_members.c.user_id)
+        )
+
+        def read(connection: sa.Connection) -> list[Seat]:
+            found: list[Seat] = []
+            for some in in_chunks(team_ids):
+                found += (Seat(*row) for row in connection.execute(wanted.where(team_members.c.team_id.in_(some))))
+            return found
+
+        return await self._database.inspect(read)
 
     async def member(self, team_id: str, user_id: str) -> TeamMember | None:
         """One member of a team."""
-        found = await self._members(team_members.c.team_id == team_id, team_members.c.user_id == user_id)
-        return next(iter(found), None)
+        return await self._members.one(team_id, user_id)
 
     async def create(
         self, record: TeamRecord, members: Sequence[TeamMember], users: Sequence[UserRecord]
@@ -64,7 +92,7 @@ class TeamRepository(EntityRepository[TeamRecord]):
             async with self._database.change() as connection:
                 await ensure_users(self._database, connection, users)
                 team = await self._insert(connection, record)
-                await self._put_members(connection, members)
+                await self._members.put(connection, members)
         except sa.exc.IntegrityError as error:
             raise Conflict(f"Team {record.team_id!r} exists already.", param="team_id", status=400) from error
         return team
@@ -78,7 +106,7 @@ class TeamRepository(EntityRepository[TeamRecord]):
         try:
             async with self._database.change() as connection:
                 await ensure_users(self._database, connection, users)
-                await self._put_members(connection, members)
+                await self._members.put(connection, members)
         except sa.exc.IntegrityError as error:
             raise changed_meanwhile() from error
 
@@ -88,55 +116,22 @@ class TeamRepository(EntityRepository[TeamRecord]):
         Raises:
             Conflict: the budget it shall refer to is gone.
         """
-        who = (team_members.c.team_id == team_id, team_members.c.user_id == user_id)
-        columns = {name: value for name, value in changes.items() if name != "spend"}
         try:
             async with self._database.change() as connection:
-                if columns:
-                    await connection.execute(sa.update(team_members).where(*who).values(**columns))
-                found = await self._read_members(connection, *who)
-                if found and "spend" in changes:
-                    account = main_account("member", member_id(team_id, user_id), found[0], self._clock.now())
-                    await set_spend(self._database, connection, account, changes["spend"])
-                    found = await self._read_members(connection, *who)
+                return await self._members.update(connection, team_id, user_id, changes)
         except sa.exc.IntegrityError as error:
             raise changed_meanwhile() from error
-        return next(iter(found), None)
 
     async def remove_members(self, team_id: str, user_ids: Sequence[str]) -> int:
         """Take members off a team, with the keys that they have in it, and return how many members there were."""
         async with self._database.change() as connection:
             await delete_keys(connection, keys.c.team_id == team_id, keys.c.user_id.in_(user_ids))
-            gone = sa.delete(team_members).where(
-                team_members.c.team_id == team_id, team_members.c.user_id.in_(user_ids)
-            )
-            return (await connection.execute(gone)).rowcount
+            return await self._members.remove(connection, team_id, user_ids)
 
     async def delete(self, identities: Sequence[str]) -> int:
         """Delete teams with their keys, projects and memberships, and return how many there were."""
         async with self._database.change() as connection:
             return await delete_teams(connection, identities)
-
-    async def _members(self, *conditions: Condition) -> list[TeamMember]:
-        async with self._database.read() as connection:
-            return await self._read_members(connection, *conditions)
-
-    async def _read_members(self, connection: AsyncConnection, *conditions: Condition) -> list[TeamMember]:
-        wanted = sa.select(team_members).where(*conditions).order_by(team_members.c.role, team_members.c.user_id)
-        now = self._clock.now()
-        rows = (await connection.execute(wanted)).mappings().all()
-        found = await attach_budgets(connection, [from_row(row, TeamMember, now) for row in rows], now)
-        owned = [(member_id(member.team_id, member.user_id), member) for member in found]
-        return await attach_spend(connection, "member", owned, now)
-
-    async def _put_members(self, connection: AsyncConnection, members: Sequence[TeamMember]) -> None:
-        if not members:
-            return
-        statement = self._database.insert(team_members)
-        kept = {"team_id", "user_id"}
-        changed = {column.name: column for column in statement.excluded if column.name not in kept}
-        statement = statement.on_conflict_do_update(index_elements=["team_id", "user_id"], set_=changed)
-        await connection.execute(statement, [to_row(member) for member in members])
 
 
 async def delete_teams(connection: AsyncConnection, team_ids: Sequence[str]) -> int:

@@ -24,8 +24,8 @@ class UserRepository(EntityRepository[UserRecord]):
 
     async def get_by_email(self, user_email: str) -> UserRecord | None:
         """The user of this address, in any case of letters."""
-        async with self._database.read() as connection:
-            return await self._one(connection, sa.func.lower(users.c.user_email) == user_email.lower())
+        same = sa.func.lower(users.c.user_email) == user_email.lower()
+        return await self._database.inspect(lambda connection: self._one(connection, same))
 
     async def select(
         self, *, user_ids: Sequence[str] | None, role: str | None = None, limit: int, offset: int = 0

@@ -22,18 +22,21 @@ def configure_logging(level: str = "INFO") -> None:
     _log.setLevel(level)
 
 
-def log_upstream_failure(call_id: str, target: Target, error: SekishoError) -> None:
-    """One attempt of a call has failed."""
+def log_upstream_failure(call_id: str, target: Target, error: SekishoError, milliseconds: int | None = None) -> None:
+    """One attempt of a call has failed, after so long."""
     _log.log(
         logging.getLevelName(error.log_level.upper()),
-        "upstream attempt failed call=%s deployment=%s model=%s region=%s error=%s code=%s status=%d message=%r",
+        "upstream attempt failed call=%s deployment=%s model=%s account=%s region=%s error=%s code=%s status=%d ms=%s "
+        "message=%r",
         call_id,
         target.deployment_id,
         target.upstream_model,
+        target.account,
         target.region,
         type(error).__name__,
         error.code,
         error.status,
+        milliseconds,
         _message(error),
     )
 
@@ -43,6 +46,17 @@ def _message(error: SekishoError) -> str:
     if isinstance(error, UpstreamRejected | CallerError):
         return "(not logged)"
     return " ".join([error.message, *getattr(error, "__notes__", ())])[:500]
+
+
+def log_passed_over(call_id: str, target: Target, obstacle: str) -> None:
+    """A fallback was not asked, because it would have broken the conversation."""
+    _log.info(
+        "fallback passed over call=%s deployment=%s model=%s obstacle=%r",
+        call_id,
+        target.deployment_id,
+        target.upstream_model,
+        obstacle,
+    )
 
 
 def log_call_failure(call_id: str, error: SekishoError) -> None:
@@ -57,6 +71,26 @@ def log_crash(call_id: str) -> None:
     _log.exception("call crashed call=%s", call_id)
 
 
+def log_soft_budget(kind: str, name: str, spent: float, soft_budget: float) -> None:
+    """A soft budget was passed; dollars."""
+    _log.warning("soft budget passed scope=%s name=%r spent=%.6f soft_budget=%.6f", kind, name, spent, soft_budget)
+
+
 def log_unusable_model(identity: str, problem: str) -> None:
-    """A model that was added while the gateway runs cannot be called."""
-    _log.warning("added model cannot be called id=%s problem=%r", identity, problem[:500])
+    """A model that was added, or changed in the files, while the gateway runs cannot be called."""
+    _log.warning("model cannot be called id=%s problem=%r", identity, problem[:500])
+
+
+def log_untold(deployment_id: str, problem: str) -> None:
+    """An upstream did not say something of a deployment that would be good to know."""
+    _log.warning("not told by the upstream deployment=%s problem=%r", deployment_id, problem[:500])
+
+
+def log_crash_aside(doing: str, what: str) -> None:
+    """Work in the background met what nothing foresaw; to be called from the exception's handler."""
+    _log.exception("crashed in the background doing=%s what=%s", doing, what)
+
+
+def log_untraced(problem: str) -> None:
+    """Spans that are asked for cannot be sent."""
+    _log.warning("%s", problem)

@@ -16,7 +16,12 @@ _BLOCKS = {
     "model_info": keys.MODEL_INFO,
     "litellm_settings": keys.LITELLM_SETTINGS,
     "router_settings": keys.ROUTER_SETTINGS,
+    "router_settings.retry_policy": keys.RETRY_POLICY,
+    "router_settings.allowed_fails_policy": keys.ALLOWED_FAILS_POLICY,
+    "router_settings.routing_strategy_args": keys.STRATEGY_ARGS,
+    "router_settings.queue": keys.QUEUE,
     "general_settings": keys.GENERAL_SETTINGS,
+    "installation_limits": keys.INSTALLATION_LIMITS,
 }
 
 

@@ -222,8 +222,9 @@ def test_the_limits_of_the_installation(tmp_path: Path) -> None:
     loaded = read(tmp_path, text)
     snapshot = loaded.snapshot
     assert loaded.findings == ()
-    assert (snapshot.max_budget, snapshot.budget_duration) == (100_000_000, "30d")
-    assert (snapshot.max_parallel_requests, snapshot.allow_unpriced_models) == (7, True)
+    (budget,) = snapshot.installation.budgets
+    assert (budget.limit, budget.duration) == (100_000_000, "30d")
+    assert (snapshot.installation.max_parallel_requests, snapshot.allow_unpriced_models) == (7, True)
 
 
 def test_a_model_is_known_by_its_wildcard_or_alias(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from sekisho.control.services.context import Services
 from sekisho.control.services.listings import list_for_anthropic, list_for_openai
 from sekisho.core.caller import Caller
-from sekisho.core.catalogue import BrokenModel, ModelEntry
+from sekisho.core.catalogue import BrokenModel, DeploymentState, ModelEntry
 from sekisho.core.model import ModelFacts
 
 CALLER = Caller(role="internal_user")
@@ -29,6 +29,12 @@ def services(*known: ModelFacts) -> Services:
         def entries(self) -> list[ModelEntry]:
             return entries
 
+        def aliases(self) -> dict[str, list[ModelEntry]]:
+            return {"other": entries, "nothing": []}
+
+        def state(self, deployment_id: str) -> DeploymentState | None:
+            return None
+
         def broken(self) -> list[BrokenModel]:
             return []
 
@@ -41,6 +47,8 @@ def services(*known: ModelFacts) -> Services:
         may_use=lambda _caller, _name: True,
         version="0",
         worlds=unused,
+        reloader=unused,
+        health=unused,
     )
 
 
@@ -50,7 +58,8 @@ def test_the_smallest_limits_and_the_common_abilities_are_listed() -> None:
         ModelFacts(max_input_tokens=100_000, max_output_tokens=8_000, vision=True),
         ModelFacts(),
     )
-    (model,) = list_for_openai(offered, CALLER)["data"]
+    model, alias = list_for_openai(offered, CALLER)["data"]
+    assert (model["id"], alias) == ("spread", {**model, "id": "other", "name": "other"})
     assert (model["context_length"], model["max_output_tokens"]) == (100_000, 8_000)
     assert model["architecture"]["input_modalities"] == ["text"]
 
@@ -58,7 +67,7 @@ def test_the_smallest_limits_and_the_common_abilities_are_listed() -> None:
 def test_what_claude_can_do_is_told_by_its_facts() -> None:
     betas = frozenset({"compact-2026-01-12"})
     facts = ModelFacts(family="claude", thinking="adaptive", documents=True, json_schema=True, betas=betas)
-    (model,) = list_for_anthropic(services(facts), CALLER)["data"]
+    model, _alias = list_for_anthropic(services(facts), CALLER)["data"]
     able = model["capabilities"]
     assert able["context_management"] == {
         "supported": True,

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.exchange import make_scope
 
 from sekisho.core.caller import Caller
 from sekisho.core.chat import ChatRequest, ClientCall, Opening
@@ -27,7 +28,7 @@ def attributed(
         return {}
 
     pairs = [(name.encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
-    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": pairs}
+    scope = make_scope(headers=pairs)
     call = ClientCall(
         model="m",
         body=b"{}",

@@ -2,6 +2,8 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import Any
 
+from tests.support.exchange import make_scope
+
 from sekisho.gateway.exchange import Exchange
 
 
@@ -16,8 +18,7 @@ def start(sent: list[bytes], gate: asyncio.Event | None = None, third: asyncio.E
         if third is not None and len(sent) == 3:
             third.set()
 
-    scope = {"type": "http", "method": "POST", "path": "/x", "headers": [], "query_string": b""}
-    return Exchange(scope, receive, send)
+    return Exchange(make_scope("/x"), receive, send)
 
 
 async def test_a_silent_stream_is_kept_alive_until_it_ends() -> None:

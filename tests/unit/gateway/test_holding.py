@@ -5,38 +5,32 @@ from typing import Any, cast
 
 import pytest
 
-from sekisho.config.snapshot import Deployment
 from sekisho.core.caller import BudgetWindow, ModelLimits, Scope
 from sekisho.core.chat import ChatRequest, ClientCall
-from sekisho.core.errors import AccessDenied
 from sekisho.core.model import ModelFacts
 from sekisho.core.money import Price, Rates
 from sekisho.core.target import Target
 from sekisho.core.usage import Usage
-from sekisho.gateway.attempts import Candidate, Road
-from sekisho.gateway.holding import Forecast, find_payable, forecast, has_budget
+from sekisho.gateway.holding import Forecast, forecast, has_budget
 from sekisho.gateway.meter import Meter
+from sekisho.gateway.ways import Road, Roads
 from sekisho.ledger.estimate import Estimator
 from sekisho.ledger.ledger import Hold
 
 CHEAP = Price("v", Rates(10**9, 5 * 10**9, 10**8, 10**9, 10**9))
 DEAR = Price("v", Rates(15 * 10**9, 75 * 10**9, 10**9, 19 * 10**9, 30 * 10**9))
-DEPLOYMENT = Deployment(id="d", model_name="m", model="m", params={}, model_info={}, where="x:1")
 
 
 def road(*targets: tuple[str, Price | None, int | None], group: str = "m") -> Road:
     """A road with a target for each name, price and output limit."""
-    candidates = (
-        Candidate(
-            DEPLOYMENT,
-            cast(
-                Target,
-                SimpleNamespace(upstream_model=name, price=price, facts=ModelFacts(max_output_tokens=limit)),
-            ),
-        )
-        for name, price, limit in targets
+    return Road(
+        group,
+        (),
+        tuple(
+            cast(Target, SimpleNamespace(upstream_model=name, price=price, facts=ModelFacts(max_output_tokens=limit)))
+            for name, price, limit in targets
+        ),
     )
-    return Road(group, tuple(candidates))
 
 
 def call(**more: Any) -> ClientCall:
@@ -50,7 +44,9 @@ def foresee(roads: list[Road], a_call: ClientCall, operation: Any = "chat", *, p
     estimator = Estimator()
     meter = Meter(estimator)
     meter.request_bytes = 400
-    return forecast(estimator, meter, roads, a_call, operation, paid=paid)
+    asked, *others = roads
+    ways = Roads(asked, {each.group: each for each in others})
+    return forecast(estimator, meter, ways, a_call, operation, paid=paid)
 
 
 def test_the_dearest_target_decides_what_is_held() -> None:
@@ -78,7 +74,7 @@ def test_several_answers_are_held_for() -> None:
 
 def test_a_model_without_a_known_limit_gets_one_where_a_budget_pays() -> None:
     future = foresee([road(("mystery", CHEAP, None))], call())
-    hold = Hold(None, {}, [], 0)
+    hold = Hold(None, {}, [], 0, "m")
     assert future.hold_with(hold).ceiling == future.ask.ceiling
     named = foresee([road(("mystery", CHEAP, None))], call(max_output_tokens=500))
     assert named.ask.ceiling == 500
@@ -88,8 +84,8 @@ def test_a_model_without_a_known_limit_gets_one_where_a_budget_pays() -> None:
 
 def test_no_more_is_booked_for_a_lost_call_than_its_ceiling_allows() -> None:
     future = foresee([road(("haiku", CHEAP, 8_000))], call())
-    assert future.hold_with(Hold(None, {}, [], 0)).expected.output == 257
-    assert future.hold_with(Hold(64, {}, [], 0)).expected == Usage(input=100, output=64)
+    assert future.hold_with(Hold(None, {}, [], 0, "m")).expected.output == 257
+    assert future.hold_with(Hold(64, {}, [], 0, "m")).expected == Usage(input=100, output=64)
 
 
 def test_embeddings_produce_nothing_and_counting_costs_nothing() -> None:
@@ -101,14 +97,6 @@ def test_embeddings_produce_nothing_and_counting_costs_nothing() -> None:
 def test_an_hours_cache_is_held_for() -> None:
     ask = foresee([road(("opus", DEAR, 8_000))], call(body=b'{"cache_control":{"ttl":"1h"}}')).ask
     assert ask.cost(0) == 125 * 30_000
-
-
-def test_targets_without_a_price_serve_nobody_with_a_budget() -> None:
-    mixed = road(("priced", CHEAP, 1), ("mystery", None, 1))
-    (kept,) = find_payable([road(("mystery", None, 1)), mixed], "m")
-    assert [each.target.upstream_model for each in kept.candidates] == ["priced"]
-    with pytest.raises(AccessDenied, match="'m' has no price"):
-        find_payable([road(("mystery", None, 1))], "m")
 
 
 def test_who_has_a_budget() -> None:

@@ -15,6 +15,7 @@ from sekisho.core.clock import ManualClock
 from sekisho.core.errors import ConfigError, InvalidRequest, StoreUnavailable
 from sekisho.core.target import Target
 from sekisho.gateway.catalogue import Catalogue
+from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.worlds import WorldKeeper
 from sekisho.store.engine import Store, open_store
 from sekisho.store.records import AddedFallbacks, AddedModel
@@ -160,7 +161,7 @@ async def test_a_model_that_cannot_work_is_reported_and_the_others_serve(
     await store.models.delete("fine")
     await keeper.refresh()
     assert caplog.text == ""  # said once
-    catalogue = Catalogue(lambda: keeper.world)
+    catalogue = Catalogue(lambda: keeper.world, Traffic(ManualClock()))
     assert {broken.deployment_id for broken in catalogue.broken()} == set(keeper.world.problems)
     assert [entry.deployment_id for entry in catalogue.entries()] == ["filed"]
 
@@ -180,7 +181,7 @@ async def test_the_catalogue_shows_what_was_written_and_no_values_of_variables(
 ) -> None:
     await store.models.insert(model("a", api_key="os.environ/NAME", api_version="os.environ/NAME"))
     await keeper.refresh()
-    catalogue = Catalogue(lambda: keeper.world)
+    catalogue = Catalogue(lambda: keeper.world, Traffic(ManualClock()))
     (entry,) = (entry for entry in catalogue.entries() if entry.added)
     assert entry.params == {"model": "good/haiku", "api_version": "os.environ/NAME"}
     assert catalogue.entries() is catalogue.entries()

@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from sekisho.store.engine import Store, open_store
 from sekisho.store.keys import KeyRepository
 from sekisho.store.records import (
     Access,
+    BudgetRecord,
     CustomerRecord,
     KeyRecord,
+    OrganizationMember,
     OrganizationRecord,
     ProjectRecord,
     TagRecord,
@@ -166,7 +168,6 @@ async def test_a_customer_that_is_blocked_or_made_known_is_noticed_at_once(store
     caller = await identity.authenticate(bearer(MASTER))
     await identity.widen(caller, "acme", [])
     await store.customers.insert(CustomerRecord(user_id="acme", blocked=True))
-    identity.invalidate()
     with pytest.raises(AccessDenied, match="customer 'acme' is blocked"):
         await identity.widen(caller, "acme", [])
 
@@ -238,7 +239,6 @@ async def test_a_local_change_counts_at_once(store: Store, identity: Identity) -
     key = await add_key(store)
     await identity.authenticate(bearer(key))
     await store.keys.update(hash_key(key), {"blocked": True})
-    identity.invalidate()
     await refusal(identity, bearer(key))
 
 
@@ -275,23 +275,66 @@ async def test_followers_are_told_of_changes_by_other_processes(
         await told.wait()
 
 
-async def test_a_key_is_read_once_for_many_calls(
-    store: Store, identity: Identity, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key, reads = await add_key(store), 0
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hashes of the keys that are read from the store."""
+    found: list[str] = []
     original = KeyRepository.access
 
     async def counted(self: KeyRepository, key_hash: str) -> Access | None:
-        nonlocal reads
-        reads += 1
+        found.append(key_hash)
         return await original(self, key_hash)
 
     monkeypatch.setattr(KeyRepository, "access", counted)
+    return found
+
+
+async def test_a_key_is_read_once_for_many_calls(store: Store, identity: Identity, reads: list[str]) -> None:
+    key = await add_key(store)
     await asyncio.gather(*(identity.authenticate(bearer(key)) for _ in range(20)))
     await identity.authenticate(bearer(key))
-    assert reads == 1
+    assert len(reads) == 1
     await asyncio.gather(*(refusal(identity, bearer("sk-no")) for _ in range(20)))
-    assert reads == 2
+    assert len(reads) == 2
+
+
+async def test_a_change_lets_only_the_keys_that_it_concerns_be_read_again(
+    store: Store, clock: ManualClock, reads: list[str]
+) -> None:
+    identity = Identity(store, clock, MASTER)  # not started: it is told of its own process's changes all the same
+    await store.budgets.insert(BudgetRecord(budget_id="b", max_budget=1))
+    full = await add_company(store)
+    member = OrganizationMember(organization_id="o", user_id="u")
+    await store.organizations.put_members([member], [])
+    other = await add_key(store, key_alias="other")
+
+    async def read_again() -> list[str]:
+        reads.clear()
+        for key in (full, other, full, other):
+            await identity.authenticate(bearer(key))
+        return reads
+
+    assert await read_again() == [hash_key(full), hash_key(other)]
+    assert await read_again() == []
+    changes: list[Callable[[], Awaitable[object]]] = [
+        lambda: store.keys.update(hash_key(full), {"rpm_limit": 1}),
+        lambda: store.users.update("u", {"rpm_limit": 1}),
+        lambda: store.teams.update("t", {"rpm_limit": 1}),
+        lambda: store.projects.update("p", {"rpm_limit": 1}),
+        lambda: store.organizations.update("o", {"rpm_limit": 1}),
+        lambda: store.teams.update_member("t", "u", {"rpm_limit": 1}),
+        lambda: store.organizations.remove_members("o", ["u"]),
+        lambda: store.organizations.put_members([member], []),
+    ]
+    for change in changes:
+        await change()
+        assert await read_again() == [hash_key(full)]
+    await store.customers.insert(CustomerRecord(user_id="acme"))
+    await add_key(store, key_alias="new")
+    assert await read_again() == []
+    await store.budgets.update("b", {"max_budget": 2})
+    assert await read_again() == [hash_key(full), hash_key(other)]
+    await identity.close()
 
 
 async def test_a_change_counts_even_while_the_key_is_being_read(
@@ -310,7 +353,6 @@ async def test_a_change_counts_even_while_the_key_is_being_read(
     early = asyncio.create_task(identity.authenticate(bearer(key)))
     await has_read.wait()
     await store.keys.update(hash_key(key), {"blocked": True})
-    identity.invalidate()
     late = asyncio.create_task(identity.authenticate(bearer(key)))
     go_on.set()
     await asyncio.wait([early, late])
@@ -327,9 +369,9 @@ async def test_known_keys_work_on_while_the_database_is_away(tmp_path: Path, clo
     await store._database.close()  # drops the connections; the next one finds a folder where the file was
     path.rename(tmp_path / "away.db")
     path.mkdir()
-    for _ in range(3):
-        identity.invalidate()
-        clock.advance(1_000)
+    for number in range(3):
+        identity.use_groups({"changed": (str(number),)})  # which makes everything doubtful
+        clock.advance(10_000)
         assert await identity.authenticate(bearer(key)) == caller
     with pytest.raises(StoreUnavailable):
         await identity.authenticate(bearer(make_key()))

@@ -5,11 +5,11 @@ import pytest
 from sekisho.core.clock import ManualClock
 from sekisho.core.errors import StoreUnavailable
 from sekisho.identity import memory
-from sekisho.identity.memory import FRESH, FRESH_UNKNOWN, Memory, Reading
+from sekisho.identity.memory import FRESH, FRESH_UNKNOWN, Memory, Reading, Row
 
 
 class Source:
-    """Something that is read, and counts how often."""
+    """Something that is read, and counts how often. A value depends on its own row and on one that all share."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -17,7 +17,10 @@ class Source:
         self.waits = False
         self.away = False
         self.reads: list[str] = []
-        self.memory: Memory[str, str] = Memory(self.read, self.clock)
+        self.memory: Memory[str, str] = Memory(self.read, self.rows_of, self.clock)
+
+    def rows_of(self, name: str, _value: str) -> list[Row] | None:
+        return None if name == "unknown" else [("names", name), ("all", "everybody")]
 
     async def read(self, name: str) -> Reading[str]:
         self.reads.append(name)
@@ -78,3 +81,24 @@ async def test_no_more_is_remembered_than_there_is_room_for(monkeypatch: pytest.
     for name in ("a", "b", "a", "c", "a", "b"):
         await source.memory.get(name)
     assert source.reads == ["a", "b", "c", "b"]
+
+
+async def test_a_changed_row_makes_only_what_depends_on_it_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_MOST_CHANGES", 3)
+    source = Source()
+    names = ("a", "b", "unknown")
+
+    async def read_after(*rows: Row) -> list[str]:
+        source.memory.doubt(rows)
+        source.reads.clear()
+        for name in (*names, *names):
+            await source.memory.get(name)
+        return source.reads
+
+    for name in names:
+        await source.memory.get(name)
+    assert await read_after(("names", "a")) == ["a", "unknown"]
+    assert await read_after(("names", "c")) == ["unknown"]
+    assert await read_after(("all", "everybody")) == list(names)
+    assert await read_after(("names", "d")) == list(names)  # too many changes to keep them in mind
+    assert await read_after(("names", "b")) == ["b", "unknown"]

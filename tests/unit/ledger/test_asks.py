@@ -1,3 +1,5 @@
+from typing import Literal
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +23,18 @@ counts = st.integers(0, 20_000)
 def test_a_joined_price_pays_for_every_one_of_them(each: list[Price], usage: Usage) -> None:
     joined = join_prices(each)
     assert joined.cost(usage) >= max(price.cost(usage) for price in each)
+
+
+@given(prices, st.sampled_from(["no", "5m", "1h"]), counts, counts)
+def test_the_worst_is_that_all_of_the_input_is_written_to_the_cache(
+    price: Price, caches: Literal["no", "5m", "1h"], tokens: int, output: int
+) -> None:
+    ways = [Usage(input=tokens, output=output)]
+    if caches != "no":
+        written = {"5m": Usage(output=output, cache_write_5m=tokens), "1h": Usage(output=output, cache_write_1h=tokens)}
+        ways.append(written[caches])
+    ask = Ask(input=tokens, output=0, ceiling=0, caches=caches, price=price)
+    assert ask.cost(output) == max(price.cost(usage) for usage in ways)
 
 
 def test_equal_prices_are_one() -> None:

@@ -209,15 +209,6 @@ async def test_who_asks_while_the_store_answers_another_gets_an_answer_of_its_ow
     await asyncio.gather(first, second)
 
 
-async def test_idle_leases_go_back() -> None:
-    worker = Worker()
-    await worker.call([key(100)], 10)
-    assert worker.book.leased("key:k:money@0/all") > 0
-    worker.clock.advance(5)
-    await worker.lessor.give_back(list(worker.ledger.accounts()))
-    assert worker.book.leased("key:k:money@0/all") == 0
-
-
 async def test_requests_per_minute_refuse_with_the_true_wait() -> None:
     worker = Worker()
     scopes = [Scope(kind="team", id="t", alias="backend", rpm_limit=2)]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, TypeVar
 
 import pytest
@@ -13,7 +13,8 @@ from tests.support.escrow import Book, MemoryEscrow
 
 from sekisho.core.caller import BudgetWindow, Scope
 from sekisho.core.clock import ManualClock
-from sekisho.core.errors import BudgetExceeded
+from sekisho.core.errors import BudgetExceeded, StoreUnavailable
+from sekisho.core.escrow import RELEASE_SECONDS
 from sekisho.core.money import Price, Rates
 from sekisho.ledger import ledger as ledger_module
 from sekisho.ledger.asks import Ask
@@ -31,7 +32,10 @@ class Worker:
     def __init__(self, name: str, book: Book, clock: ManualClock) -> None:
         self.name = name
         self.book = book
-        self.lessor = Lessor(MemoryEscrow(book, name), clock)
+        self.escrow = MemoryEscrow(book, name)
+        self.lessor = Lessor(self.escrow, clock)
+        self.silent_since: float | None = None
+        self.buried = False
         self.ledger = Ledger(clock, self.lessor, RateLimits(clock), 402)
         self.unwritten: list[tuple[str, int]] = []
 
@@ -56,7 +60,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.book = Book()
         self.limits = {"key": 0, "team": 0}
         self.highest: dict[str, int] = {}
-        self.dead: list[str] = []
+        self.under_way: list[Call] = []
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return self.loop.run_until_complete(work)
@@ -88,10 +92,17 @@ class LedgerMachine(RuleBasedStateMachine):
             hold = self.run(stack.enter_async_context(worker.ledger.reserve(self.scopes(), ask, "sonnet")))
         except BudgetExceeded:
             return multiple()
-        return Call(worker, stack, hold, ask)
+        except StoreUnavailable:
+            if not (worker.escrow.away or worker.lessor.is_away):
+                raise
+            return multiple()
+        call = Call(worker, stack, hold, ask)
+        self.under_way.append(call)
+        return call
 
     @rule(call=consumes(calls), share=st.floats(0, 1))
     def finish(self, call: Call, share: float) -> None:
+        self.under_way.remove(call)
         if call.worker not in self.workers:
             return
         ceiling = call.ask.ceiling if call.hold.ceiling is None else call.hold.ceiling
@@ -102,22 +113,57 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(call=consumes(calls))
     def fail(self, call: Call) -> None:
+        self.under_way.remove(call)
         if call.worker in self.workers:
             self.run(call.stack.aclose())
 
     @rule(who=st.integers(0, 2))
     def write(self, who: int) -> None:
         worker = self.workers[who % len(self.workers)]
+        if worker.escrow.away:
+            return
         for account, cost in worker.unwritten:
             self.book.book(worker.name, account, cost)
             worker.ledger.confirm(account, cost)
         worker.unwritten = []
 
-    @rule(who=st.integers(0, 2), seconds=st.floats(0, 10))
-    def give_back(self, who: int, seconds: float) -> None:
+    @rule(who=st.integers(0, 2), seconds=st.sampled_from([0.0, 0.5, 2.0, 4.0, 10.0, 250.0]), deaf=st.booleans())
+    def give_back(self, who: int, seconds: float, deaf: bool) -> None:
+        """Time passes, in which everybody who can says that he lives; then one has his round."""
         self.clock.advance(seconds)
+        for each in self.workers:
+            if not each.escrow.away:
+                each.lessor.heard(self.clock.monotonic(), len(self.workers))
         worker = self.workers[who % len(self.workers)]
-        self.run(worker.lessor.give_back(list(worker.ledger.accounts())))
+        worker.escrow.deaf = deaf
+        with suppress(StoreUnavailable):
+            self.run(worker.lessor.give_back(list(worker.ledger.accounts())))
+        worker.escrow.deaf = False
+
+    @rule(who=st.integers(0, 2))
+    def cut_off(self, who: int) -> None:
+        """From now on this worker does not reach the store, and knows it only when it asks."""
+        worker = self.workers[who % len(self.workers)]
+        worker.escrow.away = True
+        worker.silent_since = worker.silent_since or self.clock.monotonic()
+
+    @rule(who=st.integers(0, 2))
+    def release_silent(self, who: int) -> None:
+        """The others give away what it had leased, when it is allowed: its calls are over and booked by then."""
+        worker = self.workers[who % len(self.workers)]
+        silent = worker.silent_since is not None and self.clock.monotonic() - worker.silent_since >= RELEASE_SECONDS
+        if silent and not worker.unwritten and all(call.worker is not worker for call in self.under_way):
+            self.book.bury(worker.name)
+            worker.buried = True
+
+    @rule(who=st.integers(0, 2))
+    def come_back(self, who: int) -> None:
+        worker = self.workers[who % len(self.workers)]
+        worker.escrow.away, worker.silent_since = False, None
+        worker.lessor.heard(self.clock.monotonic(), len(self.workers))
+        if worker.buried:
+            worker.ledger.lose_leases()
+            worker.buried = False
 
     @rule(who=st.integers(0, 2))
     def kill(self, who: int) -> None:
@@ -152,7 +198,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def the_books_agree(self) -> None:
         for worker in getattr(self, "workers", []):
             for account in worker.ledger.accounts():
-                assert account.leased == self.book.leases.get((worker.name, account.name), 0)
+                if not worker.lessor._doubtful and not worker.buried:
+                    assert account.leased == self.book.leases.get((worker.name, account.name), 0)
                 assert account.held >= 0
                 assert account.used == sum(cost for name, cost in worker.unwritten if name == account.name)
 

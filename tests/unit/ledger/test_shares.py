@@ -13,6 +13,7 @@ from sekisho.core.caller import ModelLimits, Scope
 from sekisho.core.clock import ManualClock
 from sekisho.core.errors import RateLimited, StoreUnavailable
 from sekisho.core.escrow import RateGrant, RateWant
+from sekisho.ledger import shares as shares_module
 from sekisho.ledger.rates import RateLimits
 
 
@@ -30,9 +31,9 @@ class Setting:
         self.admitted: list[tuple[float, int]] = []
 
     async def call(self, scopes: list[Scope], tokens: int = 10, *, who: int = 0, used: int | None = None) -> None:
-        async with self.workers[who].take(scopes, "sonnet", tokens) as rated:
-            self.admitted.append((self.clock.now(), tokens))
-            rated.settle(tokens if used is None else used)
+        parts = await self.workers[who].take(scopes, "sonnet", tokens)
+        self.admitted.append((self.clock.now(), tokens))
+        self.workers[who].settle(parts, tokens if used is None else used)
 
     async def renew(self) -> None:
         for worker in self.workers:
@@ -168,39 +169,118 @@ async def test_a_limit_of_nothing_admits_nothing() -> None:
         await Setting().call(team(rpm_limit=0))
 
 
-async def test_with_the_database_away_a_worker_goes_on_at_its_pace() -> None:
+def told(setting: Setting, workers: int) -> None:
+    for worker in setting.workers:
+        worker.heard(workers)
+
+
+async def count_admitted(setting: Setting, scopes: list[Scope], attempts: int, *, who: int, tokens: int = 10) -> int:
+    before = len(setting.admitted)
+    for _ in range(attempts):
+        with suppress(StoreUnavailable):
+            await setting.call(scopes, tokens, who=who)
+    return len(setting.admitted) - before
+
+
+async def test_with_the_database_away_a_worker_goes_on_at_its_pace_or_its_even_share() -> None:
     setting = Setting(workers=2)
+    told(setting, 2)
     scopes = team(rpm_limit=100)
-    for _ in range(10):
+    for _ in range(70):
         await setting.call(scopes)
     setting.clock.advance(40)
     setting.grants.away = True
-    with pytest.raises(StoreUnavailable):
-        await setting.call(scopes)  # it had ten in this minute, and they still count
-    with pytest.raises(StoreUnavailable):
-        await setting.call(scopes, who=1)  # it had none
+    assert await count_admitted(setting, scopes, 10, who=0) == 0  # it had seventy in this minute, and they still count
+    assert await count_admitted(setting, scopes, 100, who=1) == 50  # it had none
     setting.clock.advance(24)
+    assert await count_admitted(setting, scopes, 100, who=0) == 70
+    assert await count_admitted(setting, scopes, 100, who=1) == 0
+    setting.grants.away = False
+    told(setting, 2)
+    await setting.renew()
+    assert 120 <= setting.grants.used("team:t:rpm") <= 130  # with what was to go back when the database went away
+    with pytest.raises(RateLimited):
+        await setting.call(scopes, who=1)
+
+
+async def test_with_the_database_away_a_lone_worker_has_the_whole_limit_and_no_more() -> None:
+    setting = Setting()
+    setting.grants.away = True
+    scopes = team(rpm_limit=20)
+    for _ in range(20):
+        await setting.call(scopes)
+    with pytest.raises(RateLimited, match="20 of 20 requests per minute") as refused:
+        await setting.call(scopes)
+    assert refused.value.retry_after == pytest.approx(61, abs=1)
+
+
+async def test_of_a_limit_per_day_only_a_part_is_for_an_outage() -> None:
+    setting = Setting(workers=2)
+    told(setting, 2)
+    scopes = team(tpd_limit=16_000)
+    await setting.call(scopes, 5_000)
+    setting.grants.away = True
+    setting.clock.advance(5)
+    for who in range(2):
+        assert await count_admitted(setting, scopes, 20, who=who, tokens=100) == 10
+
+
+async def test_what_was_granted_by_nobody_counts_no_more_when_the_database_is_back() -> None:
+    setting = Setting(workers=2)
+    scopes = team(rpm_limit=10)
+    setting.grants.away = True
+    await setting.call(scopes)
+    setting.grants.away = False
+    told(setting, 2)
+    for _ in range(9):
+        await setting.call(scopes, who=1)
+    with pytest.raises(RateLimited):
+        await setting.call(scopes)
+
+
+async def test_what_was_used_long_ago_in_an_outage_counts_no_more_after_it() -> None:
+    setting = Setting()
+    setting.grants.away = True
     for _ in range(10):
-        await setting.call(scopes)
-    with pytest.raises(StoreUnavailable):
-        await setting.call(scopes)
+        await setting.call(team(rpm_limit=10, tpd_limit=1_000))
+    setting.clock.advance(70)
     setting.grants.away = False
     await setting.renew()
-    setting.clock.advance(5)
+    assert (setting.grants.used("team:t:rpm"), setting.grants.used("team:t:tpd", 86_400)) == (0, 100)
+
+
+async def test_a_database_that_did_not_answer_is_not_asked_for_every_call() -> None:
+    setting = Setting()
+    setting.grants.away = True
+    for number in range(20):
+        await setting.call([Scope(kind="user", id=f"u{number}", rpm_limit=5)])
+    assert setting.grants.asked == 1
+
+
+async def test_a_call_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares_module, "ANSWER_SECONDS", 0.0)
+    setting = Setting()
+    setting.grants.gate = asyncio.Event()
+    scopes = team(rpm_limit=5)
+    await setting.call(scopes)
+    setting.grants.gate.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    setting.clock.advance(1)
     await setting.renew()
-    assert setting.grants.used("team:t:rpm") == 10
-    await setting.call(scopes, who=1)
+    assert setting.grants.used("team:t:rpm") == 1  # what came too late was given back
 
 
 async def test_the_headers_tell_what_everyone_has_left() -> None:
     setting = Setting(workers=2)
     scopes = [*team(rpm_limit=10), Scope(kind="user", id="u", model_limits={"sonnet": ModelLimits(rpm_limit=7)})]
-    assert setting.workers[0].remaining(scopes, "sonnet", tokens=True) is None
+    assert setting.workers[0].remaining(team(), "sonnet") == (None, None)
     for _ in range(3):
         await setting.call(scopes, who=1)
     await setting.call(scopes)
-    left = setting.workers[0].remaining(scopes, "sonnet", tokens=False)
+    left, tokens = setting.workers[0].remaining(scopes, "sonnet")
     assert left is not None
+    assert tokens is None
     assert (left.limit, left.remaining) == (7, 3)
     assert 60 <= left.reset <= 61
 

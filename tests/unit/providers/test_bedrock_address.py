@@ -84,13 +84,28 @@ CLAUDE = "anthropic.claude-opus-5-5"
         (
             "bedrock/converse/",
             PROFILE_ARN,
-            {"region": "eu-west-1", "account": "111122223333", "road": "converse"},
+            {
+                "kind": "application-inference-profile",
+                "region": "eu-west-1",
+                "account": "111122223333",
+                "road": "converse",
+            },
         ),
-        ("bedrock/", f"arn:aws:bedrock:us-west-2::foundation-model/{NOVA}", {"core": NOVA, "region": "us-west-2"}),
+        (
+            "bedrock/",
+            f"arn:aws:bedrock:us-west-2::foundation-model/{NOVA}",
+            {"core": NOVA, "kind": "foundation-model", "region": "us-west-2"},
+        ),
         (
             "",
             f"arn:aws:bedrock:ca-west-1:111122223333:inference-profile/us.{NOVA}",
-            {"scope": "us", "core": NOVA, "region": "ca-west-1", "account": "111122223333"},
+            {
+                "scope": "us",
+                "core": NOVA,
+                "kind": "inference-profile",
+                "region": "ca-west-1",
+                "account": "111122223333",
+            },
         ),
         ("bedrock/", "imported/something", {}),
     ],

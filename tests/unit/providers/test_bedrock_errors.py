@@ -82,9 +82,37 @@ def test_a_daily_quota_rests_for_an_hour_and_a_given_wait_is_kept() -> None:
     assert classify(read_error(429, headers, b"{}"), NOW, renewable=False).retry_after == 7.0
 
 
+def test_a_rest_that_the_upstream_names_is_told_apart_from_a_guess() -> None:
+    assert judge(429, "ThrottlingException", "Too many requests per day").told
+    assert not judge(429, "ThrottlingException", "Too many requests").told
+
+
+def test_a_cold_model_may_be_asked_more_often_than_a_broken_one() -> None:
+    assert (judge(429, "ModelNotReadyException").repeats, judge(503, "ServiceUnavailableException").repeats) == (5, 1)
+
+
 def test_a_rejection_keeps_bedrocks_own_words() -> None:
     text = "input is too long for requested model"
     assert judge(400, "ValidationException", text).message == text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Input is too long for requested model.", "context_window"),
+        ("prompt is too long: 215000 tokens > 200000 maximum", "context_window"),
+        ("input length and `max_tokens` exceed context limit: 190000 + 64000 > 200000", "context_window"),
+        ("Input Tokens Exceeded: Number of input tokens exceeds maximum length.", "context_window"),
+        ("This model's maximum context length is 128000 tokens.", "context_window"),
+        ("messages: at least one message is required", "request"),
+        ("max_tokens: 999999 > 64000, which is the maximum allowed number of output tokens", "request"),
+        ("Output blocked by content filtering policy", "content_policy"),
+    ],
+)
+def test_a_rejection_tells_whether_another_model_might_bear_the_request(text: str, reason: str) -> None:
+    error = judge(400, "ValidationException", text)
+    assert isinstance(error, UpstreamRejected)
+    assert error.reason == reason
 
 
 def test_a_misconfigured_target_is_not_blamed_on_the_caller_and_shows_no_account() -> None:

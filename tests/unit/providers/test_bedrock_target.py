@@ -160,23 +160,29 @@ async def test_refused_keys_are_replaced_for_the_next_attempt(sts: StsStub, cloc
 async def test_credential_failures_send_the_call_elsewhere(sts: StsStub, clock: ManualClock) -> None:
     params: dict[str, object] = {**STATIC, "aws_role_name": ROLE, "aws_sts_endpoint": sts.url}
     sts.failure = (403, "AccessDenied")
-    with pytest.raises(UpstreamMisconfigured, match="bedrock-role") as denied:
+    with pytest.raises(UpstreamMisconfigured) as denied:
         await sign(target(clock, params), b"{}", stream=False)
     assert denied.value.verdict == "elsewhere"
-    assert "secret" not in denied.value.message
+    assert "bedrock-role" not in denied.value.message  # the caller may see it
+    (note,) = denied.value.__notes__
+    assert "bedrock-role" in note
+    assert "secret" not in note
     clock.advance(6)
     sts.failure = (503, "ServiceUnavailable")
     with pytest.raises(UpstreamUnavailable) as away:
         await sign(target(clock, params), b"{}", stream=False)
-    assert away.value.verdict == "elsewhere"
+    assert (away.value.verdict, away.value.cooldown > 0) == ("elsewhere", True)
+    assert "bedrock-role" not in away.value.message
+    assert "bedrock-role" in away.value.__notes__[0]
 
 
 async def test_without_any_keys_it_says_what_to_do(clock: ManualClock) -> None:
     own_endpoint: dict[str, object] = {"aws_bedrock_runtime_endpoint": "https://bedrock.internal.example"}
     it = target(clock, own_endpoint, counterpart=COUNTERPART)
     assert not it.simulated
-    with pytest.raises(UpstreamMisconfigured, match="AWS_ACCESS_KEY_ID"):
+    with pytest.raises(UpstreamMisconfigured) as caught:
         await sign(it, b"{}", stream=False)
+    assert "AWS_ACCESS_KEY_ID" in caught.value.__notes__[0]
 
 
 async def test_what_depends_on_the_default_chain_is_simulated(sts: StsStub, clock: ManualClock) -> None:

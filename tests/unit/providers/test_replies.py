@@ -185,3 +185,29 @@ def test_every_response_has_a_meaning(status: int, error: object, kind: object, 
     assert judged.status >= 400
     assert judged.message is not None
     assert judged.cooldown >= 0
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (openai("invalid_request_error", "context_length_exceeded"), "context_window"),
+        (
+            openai("invalid_request_error", None, "This model's maximum context length is 8192 tokens."),
+            "context_window",
+        ),
+        (openai("BadRequestError", 400, "Your input exceeds the context window of this model."), "context_window"),
+        (anthropic("invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"), "context_window"),
+        (openai(None, "content_filter", "The response was filtered"), "content_policy"),
+        (openai("image_generation_user_error", "content_policy_violation"), "content_policy"),
+        (openai("invalid_request_error", "unsupported_value"), "request"),
+    ],
+)
+def test_a_rejection_tells_whether_another_model_might_bear_the_request(error: dict[str, Any], reason: str) -> None:
+    judged = judge(400, error)
+    assert isinstance(judged, UpstreamRejected)
+    assert judged.reason == reason
+
+
+def test_a_wait_that_was_told_is_no_guess() -> None:
+    assert judge(429, anthropic("rate_limit_error"), {"retry-after": "7"}).told
+    assert not judge(429, anthropic("rate_limit_error")).told

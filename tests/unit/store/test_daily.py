@@ -8,7 +8,7 @@ from tests.support.usage import check_books, usage_row
 
 from sekisho.core.ids import new_id
 from sekisho.core.usage import Usage
-from sekisho.store.booking import book
+from sekisho.store.booking import Bookkeeper
 from sekisho.store.database import Database
 from sekisho.store.engine import Store
 from sekisho.store.records import UsageRow
@@ -39,9 +39,9 @@ rows = st.builds(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=st.lists(rows, max_size=30))
-def check_days(runner: asyncio.Runner, database: Database, calls: list[UsageRow]) -> None:
+def check_days(runner: asyncio.Runner, database: Database, bookkeeper: Bookkeeper, calls: list[UsageRow]) -> None:
     async def run() -> None:
-        await book(database, "w1", [Entry(row, {}, True) for row in calls])
+        await bookkeeper.book("w1", [Entry(row, {}, True) for row in calls])
         await check_books(database)
 
     runner.run(run())
@@ -51,7 +51,7 @@ def test_the_days_equal_the_rows(database_url: str) -> None:
     with asyncio.Runner() as runner:
         database = Database(database_url)
         runner.run(bring_up_to_date(database))
-        check_days(runner, database)
+        check_days(runner, database, Bookkeeper(database))
         runner.run(database.close())
 
 

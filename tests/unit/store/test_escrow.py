@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -14,14 +16,15 @@ from tests.support.usage import check_books, read_accounts, read_leases, usage_r
 
 from sekisho.core.clock import ManualClock
 from sekisho.core.errors import StoreUnavailable
-from sekisho.core.escrow import Grant, Want
-from sekisho.store.booking import book
+from sekisho.core.escrow import Grant, Pulse, Want
+from sekisho.store.booking import Bookkeeper
 from sekisho.store.database import Database
 from sekisho.store.engine import Store
-from sekisho.store.escrow import EscrowRepository
+from sekisho.store.escrow import EscrowRepository, release_slots
 from sekisho.store.schema import bring_up_to_date
 from sekisho.store.spend import read_spend, set_spend
 from sekisho.store.spool import Entry
+from sekisho.store.tables import metadata
 
 ACCOUNTS = ["key:k:money@0/all", "team:t:money@0/all", "user:ü:parallel"]
 
@@ -62,10 +65,16 @@ async def test_what_somebody_could_not_get_is_wanted_for_a_while(store: Store, c
     await one.beat()
     await two.beat()
     await one.lease([want("a", 100, 100), want("b", 100, 1)])
-    assert await one.wanted(["a", "b"]) == []
+    long = "a" * 3_000
+    await one.lease([want(long, 100, 100)])
+    assert await one.wanted(["a", "b", long]) == []
     assert await two.lease([want("a", 100, 1)]) == [Grant(amount=0, spent=0, left=0)]
-    assert await one.wanted(["b", "a"]) == ["a"]
-    clock.advance(3.5)
+    await two.lease([want(long, 100, 1)])
+    assert await one.wanted(["b", "a", long]) == ["a", long]
+    assert await one.wanted(["b"]) == []
+    clock.step(-3600)
+    assert await one.wanted(["a", "b"]) == []
+    clock.step(3603.5)
     assert await one.wanted(["a", "b"]) == []
 
 
@@ -73,18 +82,43 @@ async def test_a_worker_that_was_taken_for_dead_leases_nothing_before_it_is_hear
     store: Store, clock: ManualClock
 ) -> None:
     one = worker(store._database, clock, "one")
-    assert not await one.beat()
-    assert await one.beat()
+    assert not (await one.beat()).known
+    assert (await one.beat()).known
     await one.lease([want("a", 100, 10)])
     await worker(store._database, clock, "one").retire()
     with pytest.raises(StoreUnavailable, match="not been heard of"):
         await one.lease([want("a", 100, 10)])
     await one.give_back([("a", 10)])  # it has none
-    await book(store._database, "one", [Entry(usage_row(7), {"a": True}, True)])
+    await Bookkeeper(store._database).book("one", [Entry(usage_row(7), {"a": True}, True)])
     assert await read_accounts(store._database) == {"a": (7, 0)}
-    assert not await one.beat()
+    assert not (await one.beat()).known
     assert await one.lease([want("a", 100, 100)]) == [Grant(amount=93, spent=7, left=0)]
     await check_books(store._database)
+
+
+async def test_a_worker_is_told_how_many_live_and_what_it_has(store: Store, clock: ManualClock) -> None:
+    one, two = worker(store._database, clock, "one"), worker(store._database, clock, "two")
+    assert await one.beat() == Pulse(known=False, workers=1)
+    assert await two.beat() == Pulse(known=False, workers=2)
+    clock.advance(10)
+    await one.beat()
+    clock.advance(10)
+    assert await one.beat() == Pulse(known=True, workers=1)
+    long = "a" * 3_000
+    await one.lease([want("a", 100, 100), want(long, 100, 60)])
+    await two.lease([want("b", 100, 100)])
+    assert await one.held([long, "b"]) == {"a": 100, long: 60}
+
+
+async def test_places_for_calls_go_back_before_money_does(store: Store, clock: ManualClock) -> None:
+    one = worker(store._database, clock, "one")
+    await one.beat()
+    await one.lease([want(name, 100, 100) for name in ACCOUNTS])
+    for released in (1, 0):
+        assert await store._database.transact(partial(release_slots, worker="one")) == released
+        assert set(await one.held([])) == set(ACCOUNTS[:2])
+    await check_books(store._database)
+    assert (await one.beat()).known
 
 
 async def test_leases_that_were_given_back_leave_no_rows(store: Store, clock: ManualClock) -> None:
@@ -107,9 +141,9 @@ async def test_spend_is_read_and_set(store: Store, clock: ManualClock) -> None:
         await set_spend(store._database, connection, "b" * 3_000, 41)
         await set_spend(store._database, connection, "b" * 3_000, 42)
     async with store._database.read() as connection:
-        assert await read_spend(connection, names) == {"a": 40, "b" * 3_000: 42, "c": 0}
-        assert await read_spend(connection, []) == {}
-        assert len(await read_spend(connection, [f"n{number}" for number in range(40_000)])) == 40_000
+        assert await connection.run_sync(read_spend, names) == {"a": 40, "b" * 3_000: 42, "c": 0}
+        assert await connection.run_sync(read_spend, []) == {}
+        assert len(await connection.run_sync(read_spend, [f"n{number}" for number in range(40_000)])) == 40_000
     assert (await read_accounts(store._database))["a"] == (40, 50)
 
 
@@ -124,7 +158,7 @@ async def test_workers_that_lease_at_once_never_get_more_than_there_is(store: St
         mine = ACCOUNTS[number % 3 :] + ACCOUNTS[: number % 3]
         for turn in range(12):
             await one.lease([want(account, 1_000, 100) for account in mine])
-            await book(store._database, name, [Entry(usage_row(3), dict.fromkeys(mine, True), True)])
+            await Bookkeeper(store._database).book(name, [Entry(usage_row(3), dict.fromkeys(mine, True), True)])
             await one.give_back([(account, 5) for account in reversed(mine)])
             if turn % 5 == 4:
                 await one.retire()
@@ -157,8 +191,8 @@ class EscrowMachine(RuleBasedStateMachine):
 
         async def empty() -> None:
             async with self.database.write() as connection:
-                for table in ("accounts", "leases", "workers", "usage", "daily", "daily_tags"):
-                    await connection.exec_driver_sql(f"DELETE FROM {table}")
+                for table in reversed(metadata.sorted_tables):
+                    await connection.execute(sa.delete(table))
 
         self.run(empty())
         self.workers = {name: worker(self.database, self.clock, name) for name in ("one", "two")}
@@ -187,7 +221,7 @@ class EscrowMachine(RuleBasedStateMachine):
     def spend(self, who: str, booked: set[str], cost: int) -> None:
         """A call that was held, so that there is a lease behind it, but which may cost more than that."""
         leased = [name for name in sorted(booked) if self.book.leases.get((who, name))]
-        self.run(book(self.database, who, [Entry(usage_row(cost), dict.fromkeys(leased, True), True)]))
+        self.run(Bookkeeper(self.database).book(who, [Entry(usage_row(cost), dict.fromkeys(leased, True), True)]))
         for name in leased:
             self.book.book(who, name, cost)
 

@@ -107,6 +107,17 @@ async def test_grants_that_count_no_more_leave_no_rows(store: Store, clock: Manu
     assert await count(store) == 0
 
 
+async def test_a_clock_that_is_set_back_blocks_no_limit_for_long(store: Store, clock: ManualClock) -> None:
+    one = GrantRepository(store._database, clock, "one")
+    for span, name in ((MINUTE, "team:t:rpm"), (DAY, "team:t:tpd")):
+        assert (await ask(one, want(100, span=span, name=name))).amount == 100
+        clock.step(-30)
+        assert (await ask(one, want(1, span=span, name=name))).amount == 0  # hosts may differ by so much
+        clock.step(-3 * 3600)
+        assert (await ask(one, want(100, span=span, name=name))).amount == 100
+        assert (await ask(one, want(1, span=span, name=name))).amount == 0
+
+
 async def test_workers_that_ask_at_once_never_get_more_than_the_limit(store: Store, clock: ManualClock) -> None:
     names = ["a", "b", "c"]
 

@@ -2,6 +2,7 @@ import pytest
 
 from sekisho.core.clock import ManualClock
 from sekisho.core.errors import Conflict, InvalidRequest
+from sekisho.store import engine
 from sekisho.store.engine import Store
 from sekisho.store.records import AddedFallbacks, AddedModel
 
@@ -55,6 +56,23 @@ async def test_every_change_moves_the_counter_and_leaves_an_audit_record(store: 
     await store.models.delete("m")
     seen.append(await store.changes())
     assert sorted(set(seen)) == seen
+
+
+async def test_changes_are_told_row_by_row_unless_they_are_too_many(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+    store.follow(told.extend)
+    before = await store.changes()
+    assert await store.changes_after(before) == (before, ())
+    await store.models.insert(MODEL)
+    await store.fallbacks.put(AddedFallbacks(model="new", fallback_models=("a",)))
+    now, rows = await store.changes_after(before)
+    assert rows == told == [("models", "m"), ("fallbacks", "new")]
+    assert now == await store.changes()
+    assert await store.changes_after(now + 1) == (now, None), "the trail was cut: nothing is known"
+    monkeypatch.setattr(engine, "_MOST_CHANGES", 1)
+    assert await store.changes_after(before) == (now, None)
 
 
 async def test_fallbacks_are_replaced_and_keep_their_first_author(store: Store) -> None:

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.usage import usage_row
 
 from sekisho.core.errors import StoreUnavailable
-from sekisho.core.ids import new_id
 from sekisho.core.usage import Usage
 from sekisho.store import spool as spool_module
 from sekisho.store.records import UsageRow
@@ -18,8 +18,7 @@ BOOKED = {"key:k:money@0/all": True, "team:t:money@0/all": False}
 
 
 def row(**more: Any) -> UsageRow:
-    fields = {"id": new_id(1.7e9), "call_type": "acompletion", "started_at": 1, "ended_at": 2, "model": "sonnet"}
-    return UsageRow(**{**fields, "status": "success", "http_status": 200, "usage": Usage(input=3), **more})
+    return usage_row(usage=Usage(input=3), **more)
 
 
 def left_by_the_dead(folder: Path) -> dict[str, list[Entry]]:

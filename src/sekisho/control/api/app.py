@@ -19,6 +19,7 @@ from sekisho.control.api import (
     keys,
     models,
     models_admin,
+    operations,
     organizations,
     projects,
     reports,
@@ -29,6 +30,7 @@ from sekisho.control.api import (
 )
 from sekisho.control.api.answers import ErrorAnswer, Json, render_error
 from sekisho.control.api.gate import Gate
+from sekisho.control.api.notes import note_ignored
 from sekisho.control.api.requests import UNKNOWN_FIELD
 from sekisho.control.services.context import Services
 from sekisho.core.errors import CallerError, InternalError, InvalidRequest, NotFound, SekishoError
@@ -42,7 +44,7 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 _BODY: Final = "request_body"
 _ENDPOINTS: Final = (
     *(keys, users, teams, projects, organizations, customers, tags, budgets, access_groups),
-    *(models, models_admin, fallbacks, spend, reports, audit),
+    *(models, models_admin, fallbacks, spend, reports, audit, operations),
 )
 
 
@@ -59,7 +61,7 @@ def build_control(services: Services) -> FastAPI:
     )
     # The gate checks the key; this only says in the OpenAPI document that one is needed.
     bearer = HTTPBearer(auto_error=False, description="A virtual key or the master key")
-    router = APIRouter(dependencies=[Depends(bearer)], responses=_ERRORS)
+    router = APIRouter(dependencies=[Depends(bearer), Depends(note_ignored)], responses=_ERRORS)
     for endpoints in _ENDPOINTS:
         endpoints.add_routes(router, services)
     app.include_router(router)

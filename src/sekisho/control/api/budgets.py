@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from sekisho.control.api.gate import caller_of
 from sekisho.control.api.level_requests import BudgetReferences, DeleteBudget, NewBudget, UpdateBudget
-from sekisho.control.api.requests import Name
+from sekisho.control.api.requests import Name, Page, PageSize
 from sekisho.control.services import budgets
 from sekisho.control.services.context import Services
 
@@ -31,9 +31,14 @@ def add_routes(router: APIRouter, services: Services) -> None:
         return await budgets.show_budgets(services, body.budgets)
 
     @router.get("/budget/list", tags=["budgets"])
-    async def list_budgets() -> list[dict[str, Any]]:
-        """List every budget."""
-        return await budgets.list_budgets(services)
+    async def list_budgets(page: Page = 1, page_size: PageSize | None = None) -> list[dict[str, Any]]:
+        """List the budgets: all, or one page of `page_size`."""
+        return await budgets.list_budgets(services, page=page, size=page_size)
+
+    @router.get("/budget/alerts", tags=["budgets"])
+    async def list_alerts(page: Page = 1, page_size: PageSize = 50) -> dict[str, Any]:
+        """List which soft budgets were passed, when, and by whom; the newest first. Each is told once a window."""
+        return await budgets.list_alerts(services, page=page, size=page_size)
 
     @router.get("/budget/settings", tags=["budgets"])
     async def describe_settings(budget_id: Name) -> list[dict[str, Any]]:

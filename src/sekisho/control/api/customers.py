@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from sekisho.control.api.answers import answer_at_once
 from sekisho.control.api.gate import caller_of
 from sekisho.control.api.level_requests import CustomerFields, CustomerReferences
 from sekisho.control.api.notes import note_without_effect
@@ -55,10 +56,11 @@ def _add_lists(router: APIRouter, services: Services, prefix: str) -> None:
         """Show a customer with its spend."""
         return await customers.show_customer(services, end_user_id)
 
-    @router.get(f"{prefix}/list", tags=["customers"])
+    @router.get(f"{prefix}/list", tags=["customers"], response_model=list[dict[str, Any]])
     async def list_customers(
+        response: Response,
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
         page_size: Annotated[int | None, Query(ge=1, le=1_000)] = None,
-    ) -> list[dict[str, Any]]:
+    ) -> Response:
         """List the customers that are known: all, or one page of `page_size`."""
-        return await customers.list_customers(services, page=page, size=page_size)
+        return answer_at_once(await customers.list_customers(services, page=page, size=page_size), response)

@@ -1,8 +1,8 @@
 """Endpoints of virtual keys."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from sekisho.control.api.gate import caller_of
 from sekisho.control.api.notes import note_without_effect
@@ -11,9 +11,13 @@ from sekisho.control.api.requests import (
     GenerateKey,
     GenerateServiceKey,
     KeyReference,
+    KeyReferences,
     Name,
+    Page,
+    PageSize,
     RegenerateKey,
     ResetSpend,
+    Text,
     UpdateKey,
     UpdateKeys,
 )
@@ -27,6 +31,7 @@ from sekisho.store.keys import KeyFilter
 def add_routes(router: APIRouter, services: Services) -> None:
     """Add the endpoints under `/key`."""
     add_operations(router, services)
+    add_lookups(router, services)
 
     @router.post("/key/generate", tags=["keys"])
     async def generate_key(request: Request, response: Response, body: GenerateKey) -> dict[str, Any]:
@@ -67,8 +72,8 @@ def add_routes(router: APIRouter, services: Services) -> None:
     @router.get("/key/list", tags=["keys"])
     async def list_keys(
         request: Request,
-        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-        size: Annotated[int, Query(ge=1, le=1_000)] = 10,
+        page: Page = 1,
+        size: PageSize = 10,
         user_id: Name | None = None,
         team_id: Name | None = None,
         organization_id: Name | None = None,
@@ -98,6 +103,27 @@ def add_routes(router: APIRouter, services: Services) -> None:
         )
 
 
+def add_lookups(router: APIRouter, services: Services) -> None:
+    """Add what tells of several keys at once."""
+
+    @router.post("/v2/key/info", tags=["keys"])
+    async def show_keys(request: Request, body: KeyReferences | None = None) -> dict[str, Any]:
+        """Show several keys, by key or hash; those that there are not, or that the caller may not see, are left out."""
+        return await keys.show_keys(services, caller_of(request), None if body is None else body.keys)
+
+    @router.get("/key/aliases", tags=["keys"])
+    async def list_aliases(
+        request: Request,
+        page: Page = 1,
+        size: PageSize = 50,
+        search: Text | None = None,
+        team_id: Name | None = None,
+    ) -> dict[str, Any]:
+        """List the aliases of the keys that the caller may see, of all or of those that contain `search`."""
+        wanted = KeyFilter(team_id=team_id)
+        return await keys.list_aliases(services, caller_of(request), wanted, search, page=page, size=size)
+
+
 def add_operations(router: APIRouter, services: Services) -> None:
     """Add what can be done with keys besides making and changing them."""
 
@@ -118,7 +144,9 @@ def add_operations(router: APIRouter, services: Services) -> None:
         """Give the key that the body names a new text."""
         if body.key is None:
             raise InvalidRequest("Name the key to regenerate, or its hash.", param="key")
-        return await key_operations.regenerate_key(services, caller_of(request), body.key, body.fields())
+        return await key_operations.regenerate_key(
+            services, caller_of(request), body.key, body.fields(), "/key/regenerate"
+        )
 
     @router.post("/key/{key}/regenerate", tags=["keys"])
     async def regenerate_key(request: Request, key: Name, body: RegenerateKey | None = None) -> dict[str, Any]:

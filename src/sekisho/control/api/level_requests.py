@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from sekisho.control.api.requests import MOST_NAMES, Body, BudgetFields, LimitFields, Name, Names, Text
-from sekisho.control.services.unenforced import LEVEL_EXTRAS, MEMBER_EXTRAS
+from sekisho.control.api.requests import MOST_NAMES, Body, BudgetFields, Dollars, LimitFields, Name, Names, Text
+from sekisho.control.services.unenforced import LEVEL_EXTRAS
 
 Description = Annotated[Text, Field(max_length=4096)]
 OrganizationRole = Literal["org_admin", "internal_user", "internal_user_viewer"]
@@ -16,7 +16,6 @@ class OrganizationFields(BudgetFields):
 
     accepted = LEVEL_EXTRAS
     metadata: dict[str, Any] | None = None
-    blocked: bool | None = None
 
 
 class NewOrganization(OrganizationFields):
@@ -47,22 +46,26 @@ class OrganizationMemberBody(Body):
     user_email: Name | None = None
 
 
-class AddOrganizationMembers(Body):
+class OrganizationMemberLimits(BudgetFields):
+    """What a member may use within an organisation; `max_budget_in_organization` wins over `max_budget`."""
+
+    max_budget_in_organization: Dollars | None = None
+
+
+class AddOrganizationMembers(OrganizationMemberLimits):
     """POST /organization/member_add. `member` is one member or a list."""
 
-    accepted = MEMBER_EXTRAS
     organization_id: Name
     member: OrganizationMemberBody | Annotated[list[OrganizationMemberBody], Field(max_length=MOST_NAMES)]
 
 
-class UpdateOrganizationMember(Body):
-    """PATCH or POST /organization/member_update."""
+class UpdateOrganizationMember(OrganizationMemberLimits):
+    """PATCH or POST /organization/member_update. A field that is not there stays, null takes a limit away."""
 
-    accepted = MEMBER_EXTRAS
     organization_id: Name
     user_id: Name | None = None
     user_email: Name | None = None
-    role: OrganizationRole
+    role: OrganizationRole | None = None
 
 
 class OrganizationMemberReference(Body):
@@ -80,7 +83,6 @@ class ProjectFields(BudgetFields):
     project_alias: Name | None = None
     description: Description | None = None
     metadata: dict[str, Any] | None = None
-    blocked: bool | None = None
 
 
 class NewProject(ProjectFields):
@@ -110,7 +112,6 @@ class CustomerFields(BudgetFields):
     alias: Name | None = None
     default_model: Name | None = None
     metadata: dict[str, Any] | None = None
-    blocked: bool | None = None
 
 
 class CustomerReferences(Body):

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from sekisho.control.api.gate import caller_of
 from sekisho.control.api.level_requests import DeleteProjects, NewProject, UpdateProject
 from sekisho.control.api.notes import note_without_effect
-from sekisho.control.api.requests import Name
+from sekisho.control.api.requests import Name, Page, PageSize
 from sekisho.control.services import projects
 from sekisho.control.services.context import Services
 from sekisho.control.services.unenforced import LEVEL_EXTRAS
@@ -28,9 +28,11 @@ def add_routes(router: APIRouter, services: Services) -> None:
         return await projects.show_project(services, caller_of(request), project_id)
 
     @router.get("/project/list", tags=["projects"])
-    async def list_projects(request: Request, team_id: Name | None = None) -> list[dict[str, Any]]:
-        """List the projects that the caller may see."""
-        return await projects.list_projects(services, caller_of(request), team_id)
+    async def list_projects(
+        request: Request, team_id: Name | None = None, page: Page = 1, page_size: PageSize | None = None
+    ) -> list[dict[str, Any]]:
+        """List the projects that the caller may see: all, or one page of `page_size`."""
+        return await projects.list_projects(services, caller_of(request), team_id, page=page, size=page_size)
 
     @router.post("/project/update", tags=["projects"])
     async def update_project(request: Request, response: Response, body: UpdateProject) -> dict[str, Any]:

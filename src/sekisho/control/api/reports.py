@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
+from sekisho.control.api.answers import answer_at_once
 from sekisho.control.api.gate import caller_of
 from sekisho.control.api.requests import Name, Text
 from sekisho.control.services import reports
@@ -73,8 +74,9 @@ def _add_totals(router: APIRouter, services: Services) -> None:
         """Show what everybody together spent in the last 30 days."""
         return await reports.show_total(services, caller_of(request))
 
-    @router.get("/global/spend/report", tags=["reports"])
+    @router.get("/global/spend/report", tags=["reports"], response_model=list[dict[str, Any]])
     async def report_global(
+        response: Response,
         start_date: str | None = None,
         end_date: str | None = None,
         group_by: reports.Group = "team",
@@ -83,7 +85,7 @@ def _add_totals(router: APIRouter, services: Services) -> None:
         team_id: Name | None = None,
         organization_id: Name | None = None,
         customer_id: Name | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> Response:
         """Show spend by day and team (customer, organization, user), or by key; by key too when narrowed to one."""
         wanted = Owners(
             keys=None if api_key is None else (hash_of(api_key),),
@@ -91,7 +93,8 @@ def _add_totals(router: APIRouter, services: Services) -> None:
             teams=None if team_id is None else (team_id,),
             organizations=None if organization_id is None else (organization_id,),
         )
-        return await reports.report_global(services, wanted, customer_id, parse_days(start_date, end_date), group_by)
+        days = parse_days(start_date, end_date)
+        return answer_at_once(await reports.report_global(services, wanted, customer_id, days, group_by), response)
 
     @router.get("/spend/tags", tags=["reports"])
     async def list_tags(
@@ -105,19 +108,21 @@ def _add_totals(router: APIRouter, services: Services) -> None:
 def _add_activity(router: APIRouter, services: Services) -> None:
     async def show(
         request: Request,
+        response: Response,
         entity: Entity,
         names: tuple[str, ...] | None,
         dates: tuple[str | None, str | None],
         api_key: str | None,
         **rest: Any,
-    ) -> dict[str, Any]:
+    ) -> Response:
         keys = None if api_key is None else (hash_of(api_key),)
         asked = Activity(entity=entity, names=names, days=parse_days(*dates), keys=keys, **rest)
-        return await show_activity(services, caller_of(request), asked)
+        return answer_at_once(await show_activity(services, caller_of(request), asked), response)
 
-    @router.get("/user/daily/activity", tags=["reports"])
+    @router.get("/user/daily/activity", tags=["reports"], response_model=dict[str, Any])
     async def show_user(
         request: Request,
+        response: Response,
         start_date: str | None = None,
         end_date: str | None = None,
         user_id: Name | None = None,
@@ -126,15 +131,16 @@ def _add_activity(router: APIRouter, services: Services) -> None:
         timezone: Timezone = 0,
         page: Page = 1,
         page_size: Size = 50,
-    ) -> dict[str, Any]:
+    ) -> Response:
         """Show by day what a user used, or everybody, by model, provider, key and user; the newest day first."""
         names, dates = None if user_id is None else (user_id,), (start_date, end_date)
         rest = {"model": model, "offset": timezone, "page": page, "size": page_size}
-        return await show(request, "user", names, dates, api_key, **rest)
+        return await show(request, response, "user", names, dates, api_key, **rest)
 
     def add(entity: Entity, path: str, what: str) -> None:
         async def show_names(
             request: Request,
+            response: Response,
             names: Annotated[Text | None, Query(alias=what, max_length=10_000)] = None,
             start_date: str | None = None,
             end_date: str | None = None,
@@ -143,12 +149,14 @@ def _add_activity(router: APIRouter, services: Services) -> None:
             timezone: Timezone = 0,
             page: Page = 1,
             page_size: Size = 50,
-        ) -> dict[str, Any]:
+        ) -> Response:
             rest = {"model": model, "offset": timezone, "page": page, "size": page_size}
-            return await show(request, entity, _split(names, what), (start_date, end_date), api_key, **rest)
+            return await show(request, response, entity, _split(names, what), (start_date, end_date), api_key, **rest)
 
         note = f"Show by day what was used, by model, provider, key and {entity}; of these {entity}s (with commas)."
-        router.add_api_route(path, show_names, methods=["GET"], tags=["reports"], description=note)
+        router.add_api_route(
+            path, show_names, methods=["GET"], tags=["reports"], description=note, response_model=dict[str, Any]
+        )
 
     add("team", "/team/daily/activity", "team_ids")
     add("organization", "/organization/daily/activity", "organization_ids")

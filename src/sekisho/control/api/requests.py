@@ -11,12 +11,15 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from unicodedata import category
 
 import msgspec
+from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from sekisho.control.services.unenforced import KEY_EXTRAS, TEAM_EXTRAS, USER_EXTRAS
+from sekisho.control.api.routing_fields import Aliases, BudgetFallbacks, RouterSettings
+from sekisho.control.services.fields import moment
+from sekisho.control.services.unenforced import KEY_EXTRAS, USER_EXTRAS
 from sekisho.core.caller import Role
-from sekisho.core.durations import parse_duration
+from sekisho.core.durations import check_zone, parse_duration
 
 MOST_DOLLARS = 9_000_000_000
 """More would not fit into 63 bits of nano-dollars."""
@@ -41,6 +44,16 @@ def _check_expiry(text: str | None) -> str | None:
     return text if text == "-1" else _check_duration(text)
 
 
+def _check_moment(text: str | None) -> str | None:
+    if text:
+        moment(text, 0.0)
+    return text
+
+
+def _check_zone(name: str | None) -> str | None:
+    return check_zone(name) if name else name
+
+
 def _check_text(text: str) -> str:
     """Refuse what PostgreSQL cannot store, or a log line should not carry. Any space that Unicode knows is fine."""
     if any(category(character) in _UNWANTED for character in text):
@@ -51,6 +64,8 @@ def _check_text(text: str) -> str:
 Text = Annotated[str, AfterValidator(_check_text)]
 Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_check_text)]
 Names = Annotated[list[Name], Field(max_length=MOST_NAMES)]
+Page = Annotated[int, Query(ge=1, le=1_000_000)]
+PageSize = Annotated[int, Query(ge=1, le=1_000)]
 Dollars = Annotated[Decimal, Field(ge=0, le=MOST_DOLLARS, allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=0, le=2**62)]
 MOST_WINDOWS = 10
@@ -58,6 +73,10 @@ MOST_WINDOWS = 10
 PerModel = Annotated[dict[Name, Value], Field(max_length=MOST_MODELS)]
 BudgetDuration = Annotated[str | None, AfterValidator(_check_duration)]
 Expiry = Annotated[str | None, AfterValidator(_check_expiry)]
+Moment = Annotated[str | None, AfterValidator(_check_moment)]
+"""A duration from now, or a time in ISO 8601."""
+LimitType = Literal["guaranteed_throughput", "best_effort_throughput", "dynamic"]
+TimeZone = Annotated[str | None, Field(max_length=64), AfterValidator(_check_zone)]
 
 
 class Body(BaseModel):
@@ -122,11 +141,13 @@ class LimitFields(Body):
     budget_limits: further budgets that hold at the same time, one for each duration.
     model_max_budget: dollars by model, for ever or (`{"budget_limit": 5, "time_period": "1d"}`) for a time.
     budget_rollover: what a budget window leaves is added to the next one.
+    budget_timezone: on whose clock budget windows end, such as `Asia/Tokyo`.
     """
 
     max_budget: Dollars | None = None
     soft_budget: Dollars | None = None
     budget_duration: BudgetDuration = None
+    budget_timezone: TimeZone = None
     budget_limits: Annotated[list[BudgetWindowBody], Field(max_length=MOST_WINDOWS)] | None = None
     budget_rollover: bool | None = None
     rpm_limit: Limit | None = None
@@ -142,14 +163,17 @@ class BudgetFields(LimitFields):
     """Limits, and what a level of the hierarchy has besides.
 
     budget_id: a budget made with /budget/new, which says what stays open here.
-    temp_budget_increase: dollars added to `max_budget` until `temp_budget_expiry`, a duration from now.
+    temp_budget_increase: dollars added to `max_budget` until `temp_budget_expiry`, a duration from now or a time.
+    expires: from then on nothing may be used; a duration from now or a time.
     """
 
     models: Names | None = None
     budget_id: Name | None = None
     spend: Dollars | None = None
     temp_budget_increase: Dollars | None = None
-    temp_budget_expiry: BudgetDuration = None
+    temp_budget_expiry: Moment = None
+    blocked: bool | None = None
+    expires: Moment = None
 
 
 class KeyFields(BudgetFields):
@@ -165,8 +189,12 @@ class KeyFields(BudgetFields):
     duration: Expiry = None
     metadata: dict[str, Any] | None = None
     tags: list[Name] | None = None
-    blocked: bool | None = None
+    aliases: Aliases | None = None
+    router_settings: RouterSettings | None = None
+    budget_fallbacks: BudgetFallbacks | None = None
     allowed_routes: list[Name] | None = None
+    rpm_limit_type: LimitType | None = None
+    tpm_limit_type: LimitType | None = None
     key_type: Literal["default", "llm_api", "management", "read_only"] | None = None
 
 
@@ -218,111 +246,17 @@ class KeyReference(Body):
     key: Name
 
 
+class KeyReferences(Body):
+    """POST /v2/key/info. `keys` are keys or their hashes; the caller's own without."""
+
+    keys: Names | None = None
+
+
 class DeleteKeys(Body):
     """POST /key/delete. `keys` are keys or their hashes."""
 
     keys: Names | None = None
     key_aliases: Names | None = None
-
-
-class Member(Body):
-    """Someone in a team, named by id or e-mail address; an unknown one becomes a user."""
-
-    role: Literal["admin", "user"] = "user"
-    user_id: Name | None = None
-    user_email: Name | None = None
-
-
-class TeamFields(BudgetFields):
-    """What a team may have. The `team_member_…` limits hold for each member that has none of its own."""
-
-    accepted = TEAM_EXTRAS
-    team_alias: Name | None = None
-    organization_id: Name | None = None
-    access_group_ids: Names | None = None
-    metadata: dict[str, Any] | None = None
-    blocked: bool | None = None
-    team_member_budget: Dollars | None = None
-    team_member_budget_duration: BudgetDuration = None
-    team_member_rpm_limit: Limit | None = None
-    team_member_tpm_limit: Limit | None = None
-
-
-class NewTeam(TeamFields):
-    """POST /team/new."""
-
-    team_id: Name | None = None
-    members_with_roles: Annotated[list[Member], Field(max_length=MOST_NAMES)] = []
-
-
-class UpdateTeam(TeamFields):
-    """POST /team/update. A field that is not there stays, null takes a limit away."""
-
-    team_id: Name
-
-
-class TeamReference(Body):
-    """POST /team/block and /team/unblock."""
-
-    team_id: Name
-
-
-class DeleteTeams(Body):
-    """POST /team/delete. The teams' keys, projects and memberships go with them."""
-
-    team_ids: Annotated[Names, Field(min_length=1)]
-
-
-class TeamModels(Body):
-    """POST /team/model/add and /team/model/delete."""
-
-    team_id: Name
-    models: Annotated[Names, Field(min_length=1)]
-
-
-class MemberLimits(Body):
-    """What a member may use within a team."""
-
-    max_budget_in_team: Dollars | None = None
-    budget_duration: BudgetDuration = None
-    allowed_models: Names | None = None
-    rpm_limit: Limit | None = None
-    tpm_limit: Limit | None = None
-    tpd_limit: Limit | None = None
-    max_parallel_requests: Limit | None = None
-    budget_id: Name | None = None
-    spend: Dollars | None = None
-
-
-class AddMembers(MemberLimits):
-    """POST /team/member_add. `member` is one member or a list."""
-
-    team_id: Name
-    member: Member | Annotated[list[Member], Field(max_length=MOST_NAMES)]
-
-
-class AddManyMembers(MemberLimits):
-    """POST /team/bulk_member_add."""
-
-    team_id: Name
-    members: Annotated[list[Member], Field(min_length=1, max_length=MOST_NAMES)]
-
-
-class UpdateMember(MemberLimits):
-    """POST /team/member_update. A field that is not there stays, null takes a limit away."""
-
-    team_id: Name
-    user_id: Name | None = None
-    user_email: Name | None = None
-    role: Literal["admin", "user"] | None = None
-
-
-class MemberReference(Body):
-    """POST /team/member_delete: a member by id or e-mail address. The keys it has in the team go with it."""
-
-    team_id: Name
-    user_id: Name | None = None
-    user_email: Name | None = None
 
 
 class UserFields(BudgetFields):
@@ -333,7 +267,6 @@ class UserFields(BudgetFields):
     user_alias: Name | None = None
     user_role: Role | None = None
     metadata: dict[str, Any] | None = None
-    blocked: bool | None = None
 
 
 class NewUser(UserFields):

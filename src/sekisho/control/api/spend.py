@@ -3,8 +3,9 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
+from sekisho.control.api.answers import answer_at_once
 from sekisho.control.api.gate import caller_of
 from sekisho.control.api.requests import Name
 from sekisho.control.api.spend_requests import Calculate
@@ -22,9 +23,10 @@ _DOLLARS = {"ge": 0, "le": 1_000_000, "allow_inf_nan": False}
 def add_routes(router: APIRouter, services: Services) -> None:
     """Add the endpoints of calls under `/spend`."""
 
-    @router.get("/spend/logs", tags=["spend"])
+    @router.get("/spend/logs", tags=["spend"], response_model=list[dict[str, Any]])
     async def list_logs(
         request: Request,
+        response: Response,
         api_key: Name | None = None,
         user_id: Name | None = None,
         request_id: Name | None = None,
@@ -33,10 +35,10 @@ def add_routes(router: APIRouter, services: Services) -> None:
         summarize: Annotated[bool, Query(description=_SUMMARY)] = True,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
         offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    ) -> list[dict[str, Any]]:
+    ) -> Response:
         """List calls, the newest first; or, given both dates and nothing else, spend by day."""
         if request_id is not None and not _is_uuid(request_id):
-            return []
+            return answer_at_once([], response)
         wanted = UsageFilter(
             request_id=request_id,
             key_hash=None if api_key is None else hash_of(api_key),
@@ -47,8 +49,10 @@ def add_routes(router: APIRouter, services: Services) -> None:
         caller = caller_of(request)
         narrowed = api_key is not None or user_id is not None or request_id is not None
         if summarize and start_date is not None and end_date is not None and not narrowed:
-            return await spend.summarise_logs(services, caller, parse_days(start_date, end_date))
-        return await spend.list_logs(services, caller, wanted, limit=limit, offset=offset)
+            found = await spend.summarise_logs(services, caller, parse_days(start_date, end_date))
+        else:
+            found = await spend.list_logs(services, caller, wanted, limit=limit, offset=offset)
+        return answer_at_once(found, response)
 
     @router.get("/spend/logs/v2", tags=["spend"])
     async def page_logs(

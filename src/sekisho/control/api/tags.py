@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from sekisho.control.api.gate import caller_of
 from sekisho.control.api.level_requests import TagFields, TagReference, TagReferences
 from sekisho.control.api.notes import note_without_effect
+from sekisho.control.api.requests import Page, PageSize
 from sekisho.control.services import tags
 from sekisho.control.services.context import Services
 from sekisho.control.services.unenforced import LEVEL_EXTRAS
@@ -33,9 +34,9 @@ def add_routes(router: APIRouter, services: Services) -> None:
         return await tags.show_tags(services, body.names)
 
     @router.get("/tag/list", tags=["tags"])
-    async def list_tags() -> list[dict[str, Any]]:
-        """List the tags that are known."""
-        return await tags.list_tags(services)
+    async def list_tags(page: Page = 1, page_size: PageSize | None = None) -> list[dict[str, Any]]:
+        """List the tags that are known: all, or one page of `page_size`."""
+        return await tags.list_tags(services, page=page, size=page_size)
 
     @router.post("/tag/delete", tags=["tags"])
     async def delete_tag(body: TagReference) -> dict[str, Any]:

@@ -4,18 +4,20 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from sekisho.control.api.answers import answer_at_once
 from sekisho.control.api.gate import caller_of
 from sekisho.control.api.notes import note_without_effect
-from sekisho.control.api.requests import (
+from sekisho.control.api.requests import Name
+from sekisho.control.api.team_requests import (
     AddManyMembers,
     AddMembers,
     DeleteTeams,
     Member,
     MemberLimits,
     MemberReference,
-    Name,
     NewTeam,
     TeamModels,
+    TeamPermissions,
     TeamReference,
     UpdateMember,
     UpdateTeam,
@@ -77,13 +79,30 @@ def _add_lists(router: APIRouter, services: Services) -> None:
         """Show a team with its keys, its members and their spend."""
         return await teams.show_team(services, caller_of(request), team_id)
 
-    @router.get("/team/list", tags=["teams"])
+    @router.get("/team/list", tags=["teams"], response_model=list[dict[str, Any]])
     async def list_teams(
-        request: Request, user_id: Name | None = None, organization_id: Name | None = None
-    ) -> list[dict[str, Any]]:
+        request: Request, response: Response, user_id: Name | None = None, organization_id: Name | None = None
+    ) -> Response:
         """List the teams that the caller may see."""
         caller = caller_of(request)
-        return (await teams.list_teams(services, caller, user_id, organization_id=organization_id))[0]
+        found, _ = await teams.list_teams(services, caller, user_id, organization_id=organization_id)
+        return answer_at_once(found, response)
+
+    @router.get("/team/permissions_list", tags=["teams"])
+    async def list_permissions(request: Request, team_id: Name) -> dict[str, Any]:
+        """Show what members of a team who are no administrators may do with its keys."""
+        return await teams.show_permissions(services, caller_of(request), team_id)
+
+    @router.post("/team/permissions_update", tags=["teams"])
+    async def update_permissions(request: Request, body: TeamPermissions) -> dict[str, Any]:
+        """Set what members of a team who are no administrators may do with its keys."""
+        permissions = body.team_member_permissions
+        return await teams.set_permissions(services, caller_of(request), body.team_id, permissions)
+
+    @router.get("/team/available", tags=["teams"])
+    async def list_available() -> list[dict[str, Any]]:
+        """List the teams that users may join by themselves: there are none, administrators add members."""
+        return []
 
     @router.get("/v2/team/list", tags=["teams"])
     async def page_teams(

@@ -28,6 +28,16 @@ def add_routes(router: APIRouter, services: Services) -> None:
         """Show a user with its keys, teams and spend; the caller itself without `user_id`."""
         return await users.show_user(services, caller_of(request), user_id)
 
+    @router.get("/v2/user/info", tags=["users"])
+    async def show_user_alone(request: Request, user_id: Name | None = None) -> dict[str, Any]:
+        """Show a user with its spend and the ids of its teams, without its keys; else the caller itself."""
+        return await users.show_user_alone(services, caller_of(request), user_id)
+
+    @router.get("/user/available_roles", tags=["users"])
+    async def list_roles() -> dict[str, dict[str, str]]:
+        """List the roles that users can have, and what they may do."""
+        return users.ROLES
+
     @router.get("/user/list", tags=["users"])
     async def list_users(
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,

@@ -20,7 +20,6 @@ async def create_access_group(services: Services, caller: Caller, fields: Mappin
         **made_by(services, caller),
     )
     await services.store.access_groups.insert(record)
-    services.changed("access_group", record.access_group)
     return _view(services, record)
 
 
@@ -47,7 +46,6 @@ async def update_access_group(services: Services, caller: Caller, name: str, fie
     changed = await services.store.access_groups.update(name, columns)
     if changed is None:
         raise _missing(name)
-    services.changed("access_group", name)
     return _view(services, changed)
 
 
@@ -55,7 +53,6 @@ async def delete_access_group(services: Services, name: str) -> View:
     """Delete an access group: lists that name it allow nothing by it any more. Raises NotFound."""
     if not await services.store.access_groups.delete(name):
         raise _missing(name)
-    services.changed("access_group", name)
     return {"access_group": name, "message": f"Access group {name} deleted successfully"}
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 from sekisho.control.services.context import Services
 from sekisho.control.services.fields import budget_columns
 from sekisho.control.services.ownership import changed_by, made_by
-from sekisho.control.services.views import View, budget_view
+from sekisho.control.services.views import View, budget_view, dollars, iso
 from sekisho.core.caller import Caller
 from sekisho.core.errors import NotFound
 from sekisho.store.records import BudgetRecord
@@ -30,7 +30,7 @@ async def create_budget(services: Services, caller: Caller, fields: Mapping[str,
     record = BudgetRecord(
         budget_id=fields.get("budget_id") or str(uuid4()),
         **made_by(services, caller),
-        **budget_columns(limits, services.clock.now()),
+        **budget_columns(limits, services.present()),
     )
     await services.store.budgets.insert(record)
     return budget_view(record)
@@ -41,9 +41,32 @@ async def show_budgets(services: Services, budget_ids: Sequence[str]) -> list[Vi
     return [budget_view(record) for record in await services.store.budgets.find(budget_ids)]
 
 
-async def list_budgets(services: Services) -> list[View]:
-    """Every budget, the newest first."""
-    return [budget_view(record) for record in await services.store.budgets.find()]
+async def list_budgets(services: Services, *, page: int, size: int | None) -> list[View]:
+    """One page (of `size`, or all) of the budgets, the newest first."""
+    records = await services.store.budgets.find(limit=size, offset=(page - 1) * (size or 0))
+    return [budget_view(record) for record in records]
+
+
+async def list_alerts(services: Services, *, page: int, size: int) -> View:
+    """One page of the soft budgets that were passed, the newest first."""
+    alerts, total = await services.store.alerts.find(limit=size, offset=(page - 1) * size)
+    return {
+        "alerts": [
+            {
+                "kind": alert.kind,
+                "object_id": alert.object_id,
+                "alias": alert.alias,
+                "soft_budget": dollars(alert.soft_budget),
+                "spend": dollars(alert.spent),
+                "alerted_at": iso(alert.at),
+            }
+            for alert in alerts
+        ],
+        "total": total,
+        "page": page,
+        "page_size": size,
+        "total_pages": -(-total // size),
+    }
 
 
 async def describe_settings(services: Services, budget_id: str) -> list[View]:
@@ -65,11 +88,10 @@ async def describe_settings(services: Services, budget_id: str) -> list[View]:
 async def update_budget(services: Services, caller: Caller, budget_id: str, fields: Mapping[str, Any]) -> View:
     """Change what `fields` sets, for everything that refers to the budget. Raises NotFound."""
     record = await _require(services, budget_id)
-    columns = {**budget_columns(fields, services.clock.now(), record), **changed_by(services, caller)}
+    columns = {**budget_columns(fields, services.present(), record), **changed_by(services, caller)}
     changed = await services.store.budgets.update(budget_id, columns)
     if changed is None:
         raise NotFound(f"No such budget: {budget_id!r}.", param="budget_id")
-    services.changed("budget", budget_id)
     return budget_view(changed)
 
 
@@ -83,7 +105,6 @@ async def delete_budget(services: Services, budget_id: str) -> View:
     record = await _require(services, budget_id)
     if not await services.store.budgets.delete(budget_id):
         raise NotFound(f"No such budget: {budget_id!r}.", param="id")
-    services.changed("budget", budget_id)
     return budget_view(record)
 
 

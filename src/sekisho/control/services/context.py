@@ -1,13 +1,14 @@
 """What every service works with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
 
-from sekisho.config.snapshot import Snapshot
+from sekisho.config.snapshot import Finding, Snapshot
+from sekisho.control.services.fields import Present
 from sekisho.core.caller import Caller
-from sekisho.core.catalogue import ModelCatalogue
+from sekisho.core.catalogue import DeploymentHealth, ModelCatalogue
 from sekisho.core.clock import Clock
 from sekisho.identity.authenticate import Identity
 from sekisho.store.engine import Store
@@ -35,11 +36,40 @@ class Worlds(Protocol):
         ...
 
 
+class Reload(Protocol):
+    """What came of reading the configuration anew."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is different now."""
+        ...
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What is worth knowing of the files."""
+        ...
+
+
+class Reloads(Protocol):
+    """What reads the files of the configuration anew."""
+
+    async def reload(self) -> Reload:
+        """Read, check and use them. Raises ConfigError, and then what was in use stays in use."""
+        ...
+
+
+class Health(Protocol):
+    """What checks deployments."""
+
+    async def find(self, model: str | None = None, deployment_id: str | None = None) -> Sequence[DeploymentHealth]:
+        """The health of all deployments, of those of one model, or of one."""
+        ...
+
+
 class Services(Struct, frozen=True, kw_only=True):
-    """The rooms below, and whom to tell about changes.
+    """The rooms below.
 
     may_use: whether a caller may use a model name.
-    on_change: called with the kind and the id of what an administrator changed, after the change is durable.
     """
 
     store: Store
@@ -47,12 +77,11 @@ class Services(Struct, frozen=True, kw_only=True):
     clock: Clock
     catalogue: ModelCatalogue
     worlds: Worlds
+    reloader: Reloads
+    health: Health
     may_use: Callable[[Caller, str], bool]
     version: str
-    on_change: tuple[Callable[[str, str], None], ...] = ()
 
-    def changed(self, kind: str, identity: str) -> None:
-        """Let everyone in this process know of a change at once; other processes see the change counter."""
-        self.identity.invalidate()
-        for tell in self.on_change:
-            tell(kind, identity)
+    def present(self) -> Present:
+        """When a request is made, and on whose clock its budget windows end unless it says so."""
+        return Present(self.clock.now(), self.worlds.files.timezone)

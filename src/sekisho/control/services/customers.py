@@ -13,7 +13,7 @@ from sekisho.core.caller import Caller
 from sekisho.core.errors import NotFound
 from sekisho.store.records import CustomerRecord
 
-_PLAIN: Final = ("alias", "default_model", "metadata", "blocked")
+_PLAIN: Final = ("alias", "default_model", "metadata")
 
 
 async def create_customer(services: Services, caller: Caller, fields: Mapping[str, Any]) -> View:
@@ -25,7 +25,6 @@ async def create_customer(services: Services, caller: Caller, fields: Mapping[st
     """
     await check_references(services, {"budget_id": fields.get("budget_id")})
     record = await services.store.customers.insert(_new_record(services, caller, fields))
-    services.changed("customer", record.user_id)
     return _view(record)
 
 
@@ -47,7 +46,7 @@ async def update_customer(services: Services, caller: Caller, fields: Mapping[st
     record = await _require(services, fields["user_id"])
     await check_references(services, {"budget_id": fields.get("budget_id")})
     columns = {
-        **budget_columns(fields, services.clock.now(), record),
+        **budget_columns(fields, services.present(), record),
         **plain_columns(fields, *_PLAIN),
         "extra": record.extra | extras(fields, LEVEL_EXTRAS),
     }
@@ -64,7 +63,6 @@ async def block_customers(services: Services, caller: Caller, user_ids: Sequence
         elif blocked:
             fields = {"user_id": user_id, "blocked": True}
             records.append(await services.store.customers.insert(_new_record(services, caller, fields)))
-            services.changed("customer", user_id)
         else:
             raise NotFound(f"No such customer: {user_id!r}.", param="user_ids")
     return {"blocked_users" if blocked else "unblocked_users": [_view(record) for record in records]}
@@ -75,8 +73,6 @@ async def delete_customers(services: Services, user_ids: Sequence[str]) -> View:
     for user_id in user_ids:
         await _require(services, user_id)
     deleted = await services.store.customers.delete(user_ids)
-    for user_id in user_ids:
-        services.changed("customer", user_id)
     return {"deleted_customers": deleted, "message": f"Deleted {deleted} customers."}
 
 
@@ -91,7 +87,6 @@ async def _change(services: Services, caller: Caller, user_id: str, columns: Map
     changed = await services.store.customers.update(user_id, {**columns, **changed_by(services, caller)})
     if changed is None:
         raise NotFound(f"No such customer: {user_id!r}.", param="user_id")
-    services.changed("customer", user_id)
     return changed
 
 
@@ -100,7 +95,7 @@ def _new_record(services: Services, caller: Caller, fields: Mapping[str, Any]) -
         user_id=fields["user_id"],
         extra=extras(fields, LEVEL_EXTRAS),
         **made_by(services, caller),
-        **budget_columns(fields, services.clock.now()),
+        **budget_columns(fields, services.present()),
         **plain_columns(fields, *_PLAIN),
     )
 
@@ -112,7 +107,6 @@ def _view(record: CustomerRecord) -> View:
         "user_id": record.user_id,
         "alias": record.alias,
         "default_model": record.default_model,
-        "blocked": record.blocked,
         **budgeted_view(record),
         "litellm_budget_table": own_budget_view(record),
         **administration_view(record),

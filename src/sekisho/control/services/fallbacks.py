@@ -57,7 +57,6 @@ async def delete_fallbacks(services: Services, model: str, kind: str) -> View:
 
 async def _spread(services: Services, model: str) -> None:
     await services.worlds.refresh()
-    services.changed("fallback", model)
 
 
 def _check_kind(kind: str) -> None:

@@ -15,6 +15,7 @@ from sekisho.control.services.keys import (
 )
 from sekisho.control.services.ownership import (
     changed_by,
+    is_permitted,
     manages_team,
     owns_key,
     require_managed_key,
@@ -27,7 +28,7 @@ from sekisho.core.durations import expiry
 from sekisho.core.errors import AccessDenied, InvalidRequest, NotFound, SekishoError
 from sekisho.core.money import nano_from_dollars
 from sekisho.identity.keys import hash_key, make_key, mask_key
-from sekisho.identity.rights import is_administrator
+from sekisho.identity.rights import Permission, is_administrator
 from sekisho.store.records import KeyRecord
 
 
@@ -40,14 +41,21 @@ async def generate_service_key(services: Services, caller: Caller, fields: Mappi
     """
     if fields.get("user_id") is not None:
         raise InvalidRequest("A service account's key belongs to no user: leave out user_id.", param="user_id")
-    await require_managed_team(services, caller, fields["team_id"])
+    if not await is_permitted(services, caller, fields["team_id"], "/key/service-account/generate"):
+        await require_managed_team(services, caller, fields["team_id"])
     fields = await place_key(services, caller, fields)
     name = fields.get("key_alias") or str(uuid4())
     metadata = {"service_account_id": name, **(fields.get("metadata") or {})}
     return await make_key_of(services, caller, {**fields, "metadata": metadata})
 
 
-async def regenerate_key(services: Services, caller: Caller, key: str, fields: Mapping[str, Any]) -> View:
+async def regenerate_key(
+    services: Services,
+    caller: Caller,
+    key: str,
+    fields: Mapping[str, Any],
+    permission: Permission = "/key/{key_id}/regenerate",
+) -> View:
     """Give a key a new text, shown this once; alias, limits, spend and what is not named in `fields` stay.
 
     The old text opens the door for another `grace_period`, if there is one.
@@ -56,16 +64,18 @@ async def regenerate_key(services: Services, caller: Caller, key: str, fields: M
         NotFound: there is no such key, or the caller may not see it.
         AccessDenied: the new text would let the caller call in somebody else's name.
     """
-    record = await require_visible_key(services, caller, await services.store.keys.get(hash_of(key)))
-    own = owns_key(caller, record)
+    record = await require_visible_key(services, caller, await services.store.keys.get(hash_of(key)), permission)
     nobodys = record.user_id is None and record.team_id is not None
     if not (
-        is_administrator(caller) or own or (nobodys and await manages_team(services, caller, record.team_id or ""))
+        is_administrator(caller)
+        or owns_key(caller, record)
+        or (nobodys and await manages_team(services, caller, record.team_id or ""))
+        or (nobodys and await is_permitted(services, caller, record.team_id, permission))
     ):
         raise AccessDenied("Only a key's owner or a proxy administrator may regenerate it.", param="key")
     changes = {name: value for name, value in fields.items() if name not in {"key", "new_key", "grace_period"}}
     if changes:
-        await require_managed_key(services, caller, record)
+        await require_managed_key(services, caller, record, "/key/update")
     columns = await change_columns(services, caller, record, changes)
     new_key = fields.get("new_key") or make_key()
     require_good_key(new_key, "new_key")
@@ -75,17 +85,16 @@ async def regenerate_key(services: Services, caller: Caller, key: str, fields: M
     await services.store.journal.flush()
     changed = await services.store.keys.replace(record.key_hash, columns, valid_until=valid_until)
     changed = _still_there(changed)
-    services.changed("key", changed.account_id)
     return {"key": new_key, "token": changed.key_hash, "token_id": changed.key_hash, **key_view(changed)}
 
 
 async def reset_spend(services: Services, caller: Caller, key: str, reset_to: Any) -> View:
     """Let the open budget window of a key go on from another amount of dollars."""
     await services.store.journal.flush()
-    record = await require_managed_key(services, caller, await services.store.keys.get(hash_of(key)))
+    permission: Permission = "/key/{key_id}/reset_spend"
+    record = await require_managed_key(services, caller, await services.store.keys.get(hash_of(key)), permission)
     columns = {"spend": nano_from_dollars(reset_to), **changed_by(services, caller)}
     changed = _still_there(await services.store.keys.update(record.key_hash, columns))
-    services.changed("key", changed.account_id)
     return {
         "key_hash": changed.key_hash,
         "spend": dollars(changed.spend),
@@ -103,7 +112,7 @@ async def update_keys(services: Services, caller: Caller, updates: Sequence[Mapp
         fields = dict(update)
         key = fields.pop("key")
         try:
-            view = await update_key(services, caller, key, fields)
+            view = await update_key(services, caller, key, fields, "/key/bulk_update")
         except SekishoError as error:
             failed.append({"key": key, "key_info": None, "failed_reason": error.message})
         else:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -10,10 +11,12 @@ from sekisho.control.services.context import Services
 from sekisho.control.services.fields import budget_columns, extras, list_columns, plain_columns
 from sekisho.control.services.ownership import (
     changed_by,
+    is_permitted,
     made_by,
     managed_teams,
     organizations_of,
     owns_key,
+    permitted_teams,
     require_managed_key,
     require_managed_team,
     require_organizer,
@@ -21,20 +24,21 @@ from sekisho.control.services.ownership import (
 )
 from sekisho.control.services.people import new_user
 from sekisho.control.services.references import check_references
-from sekisho.control.services.unenforced import KEY_EXTRAS
+from sekisho.control.services.throughput import check_guarantees
+from sekisho.control.services.unenforced import KEY_EXTRAS, KEY_ROUTING
 from sekisho.control.services.views import View, key_view, listed_key_view
 from sekisho.core.caller import Caller
 from sekisho.core.durations import expiry
 from sekisho.core.errors import AccessDenied, InvalidRequest, NotFound
 from sekisho.identity.keys import PREFIX, hash_key, make_key, mask_key
-from sekisho.identity.rights import ROUTES_OF_KEY_TYPE, is_administrator, sees_everything
+from sekisho.identity.rights import ROUTES_OF_KEY_TYPE, Permission, is_administrator, sees_everything
 from sekisho.store.keys import KeyFilter
 from sekisho.store.records import KeyRecord
 
 _HASH: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _SHORTEST: Final = 16
 _MODELS_ONLY: Final = "llm_api"
-_PLAIN: Final = ("key_alias", "metadata", "blocked", "user_id", "team_id", "project_id", "organization_id")
+_PLAIN: Final = ("key_alias", "metadata", "user_id", "team_id", "project_id", "organization_id")
 
 
 def hash_of(key_or_hash: str) -> str:
@@ -61,7 +65,6 @@ async def make_key_of(services: Services, caller: Caller, fields: Mapping[str, A
     key = fields.get("key") or make_key()
     require_good_key(key, "key")
     record = await services.store.keys.insert(_new_record(services, caller, fields, key))
-    services.changed("key", record.account_id)
     return {"key": key, "token": record.key_hash, "token_id": record.key_hash, **key_view(record)}
 
 
@@ -79,6 +82,7 @@ async def check_key_fields(services: Services, fields: Mapping[str, Any], record
         InvalidRequest: something it refers to does not exist.
     """
     await check_references(services, fields)
+    await check_guarantees(services, fields, record)
     alias = fields.get("key_alias")
     if alias is not None and (record is None or record.key_alias != alias):
         await services.store.keys.require_free_alias(alias)
@@ -113,14 +117,45 @@ async def show_key(services: Services, caller: Caller, key: str | None) -> View:
     return {"key": key_hash if key is None else key, "info": key_view(record)}
 
 
-async def update_key(services: Services, caller: Caller, key: str, fields: Mapping[str, Any]) -> View:
-    """Change what `fields` sets; null takes a limit away.
+async def show_keys(services: Services, caller: Caller, keys: Sequence[str] | None) -> View:
+    """Several keys, or the caller's own, without those that there are not or that it may not see."""
+    hashes = [caller.key_hash or ""] if keys is None else [hash_of(key) for key in keys]
+    await services.store.journal.flush()
+    known = {record.key_hash: record for record in await services.store.keys.get_many(hashes)}
+    shown: list[tuple[str, View]] = []
+    for given, key_hash in zip(keys or hashes, hashes, strict=True):
+        with suppress(NotFound):
+            record = await require_visible_key(services, caller, known.get(key_hash))
+            shown.append((given, {"token": record.key_hash, **key_view(record)}))
+    return {"key": [given for given, _ in shown], "info": [view for _, view in shown]}
+
+
+async def list_aliases(
+    services: Services, caller: Caller, wanted: KeyFilter, search: str | None, *, page: int, size: int
+) -> View:
+    """One page of the aliases of the keys that the caller may see, in order."""
+    if not sees_everything(caller):
+        wanted = await _narrow(services, caller, wanted, "/key/aliases", with_teams=True)
+    aliases, total = await services.store.keys.aliases(wanted, search, limit=size, offset=(page - 1) * size)
+    return {
+        "aliases": aliases,
+        "total_count": total,
+        "current_page": page,
+        "total_pages": -(-total // size),
+        "size": size,
+    }
+
+
+async def update_key(
+    services: Services, caller: Caller, key: str, fields: Mapping[str, Any], permission: Permission = "/key/update"
+) -> View:
+    """Change what `fields` sets; null takes a limit away. `permission` lets members of the key's team do so.
 
     Raises:
         NotFound: there is no such key, or the caller may not see it.
         AccessDenied: the caller may not change it.
     """
-    record = await require_managed_key(services, caller, await services.store.keys.get(hash_of(key)))
+    record = await require_managed_key(services, caller, await services.store.keys.get(hash_of(key)), permission)
     columns = await change_columns(services, caller, record, fields)
     return {"key": key, **await _change(services, caller, record, columns)}
 
@@ -135,13 +170,14 @@ async def change_columns(
     await _require_fitting(services, *places)
     await _prepare_owner(services, caller, fields.get("user_id"))
     columns = _columns(services, fields, record)
-    columns["extra"] = record.extra | extras(fields, KEY_EXTRAS)
+    columns["extra"] = record.extra | extras(fields, KEY_EXTRAS | KEY_ROUTING)
     return columns
 
 
 async def block_key(services: Services, caller: Caller, key: str, *, blocked: bool) -> View:
     """Block or unblock a key, and show it."""
-    record = await require_managed_key(services, caller, await services.store.keys.get(hash_of(key)))
+    permission: Permission = "/key/block" if blocked else "/key/unblock"
+    record = await require_managed_key(services, caller, await services.store.keys.get(hash_of(key)), permission)
     view = await _change(services, caller, record, {"blocked": blocked})
     return {"token": record.key_hash, **view}
 
@@ -163,8 +199,6 @@ async def delete_keys(services: Services, caller: Caller, keys: Sequence[str], a
         found[key_hash] = key_hash
     await services.store.journal.flush()
     await services.store.keys.delete(list(found))
-    for key_hash in found:
-        services.changed("key", key_hash)
     return list(found.values())
 
 
@@ -176,7 +210,7 @@ async def list_keys(
     Who does not see everything sees its own keys, `with_teams` also those of the teams that it manages.
     """
     if not sees_everything(caller):
-        wanted = await _narrow(services, caller, wanted, with_teams=with_teams)
+        wanted = await _narrow(services, caller, wanted, "/key/list", with_teams=with_teams)
     if full:
         await services.store.journal.flush()
     records, total = await services.store.keys.select(wanted, limit=size, offset=(page - 1) * size)
@@ -188,10 +222,16 @@ async def list_keys(
     }
 
 
-async def _narrow(services: Services, caller: Caller, wanted: KeyFilter, *, with_teams: bool) -> KeyFilter:
-    """Leave what the caller may see: the keys of a team or an organisation it administers, or its own."""
+async def _narrow(
+    services: Services, caller: Caller, wanted: KeyFilter, permission: Permission, *, with_teams: bool
+) -> KeyFilter:
+    """Leave what the caller may see: the keys of a team or an organisation it administers, or its own.
+
+    `permission` lets members of a team see its keys, too.
+    """
     if wanted.team_id is not None and wanted.user_id != caller.user_id:
-        await require_managed_team(services, caller, wanted.team_id)
+        if not await is_permitted(services, caller, wanted.team_id, permission):
+            await require_managed_team(services, caller, wanted.team_id)
         return wanted
     if wanted.organization_id is not None and wanted.user_id != caller.user_id:
         await require_organizer(services, caller, wanted.organization_id)
@@ -199,7 +239,10 @@ async def _narrow(services: Services, caller: Caller, wanted: KeyFilter, *, with
     if caller.user_id is None:
         return msgspec.structs.replace(wanted, key_hash=caller.key_hash)
     if with_teams:
-        teams = tuple(await managed_teams(services, caller))
+        teams = (
+            *await managed_teams(services, caller),
+            *await permitted_teams(services, caller, permission),
+        )
         return msgspec.structs.replace(wanted, visible_to=(caller.user_id, teams))
     if wanted.user_id not in {None, caller.user_id}:
         raise AccessDenied("You may list only your own keys, or those of a team that you administer.")
@@ -229,9 +272,10 @@ async def _owner(services: Services, caller: Caller, fields: Mapping[str, Any]) 
     if is_administrator(caller):
         return asked
     team_id = fields.get("team_id")
-    if team_id is not None:
+    own = asked in {None, caller.user_id}
+    if team_id is not None and not (own and await is_permitted(services, caller, team_id, "/key/generate")):
         await require_managed_team(services, caller, team_id)
-    if asked in {None, caller.user_id}:
+    if own:
         if caller.user_id is None:
             raise AccessDenied("This key belongs to no user and cannot make keys. Ask a proxy administrator.")
         return caller.user_id
@@ -262,9 +306,9 @@ async def _prepare_owner(services: Services, caller: Caller, user_id: str | None
 
 
 async def _deletable(services: Services, caller: Caller, key: KeyRecord | None) -> str:
-    record = await require_visible_key(services, caller, key)
+    record = await require_visible_key(services, caller, key, "/key/delete")
     if not owns_key(caller, record):
-        await require_managed_key(services, caller, record)
+        await require_managed_key(services, caller, record, "/key/delete")
     return record.key_hash
 
 
@@ -273,7 +317,6 @@ async def _change(services: Services, caller: Caller, record: KeyRecord, columns
     changed = await services.store.keys.update(record.key_hash, {**columns, **changed_by(services, caller)})
     if changed is None:
         raise NotFound("The key was deleted meanwhile.", param="key")
-    services.changed("key", record.account_id)
     return key_view(changed)
 
 
@@ -283,7 +326,7 @@ def _new_record(services: Services, caller: Caller, fields: Mapping[str, Any], k
         key_hash=key_hash,
         account_id=key_hash,
         key_name=mask_key(key),
-        extra=extras(fields, KEY_EXTRAS),
+        extra=extras(fields, KEY_EXTRAS | KEY_ROUTING),
         **made_by(services, caller),
         **_columns(services, fields),
     )
@@ -291,8 +334,7 @@ def _new_record(services: Services, caller: Caller, fields: Mapping[str, Any], k
 
 def _columns(services: Services, fields: Mapping[str, Any], record: KeyRecord | None = None) -> dict[str, Any]:
     """The columns that a request to make or change a key sets."""
-    now = services.clock.now()
-    columns = budget_columns(fields, now, record)
+    columns = budget_columns(fields, services.present(), record)
     columns |= plain_columns(fields, *_PLAIN)
     columns |= list_columns(fields, "tags", "allowed_routes", "access_group_ids")
     if fields.get("key_type") is not None:
@@ -300,5 +342,5 @@ def _columns(services: Services, fields: Mapping[str, Any], record: KeyRecord | 
         columns["allowed_routes"] = columns.get("allowed_routes") or ROUTES_OF_KEY_TYPE[fields["key_type"]]
     if "duration" in fields:
         duration = fields["duration"]
-        columns["expires"] = None if duration in {None, "", "-1"} else expiry(duration, now)
+        columns["expires"] = None if duration in {None, "", "-1"} else expiry(duration, services.clock.now())
     return columns

@@ -79,11 +79,16 @@ def show_for_anthropic(services: Services, caller: Caller, name: str) -> View:
 
 
 def _usable(services: Services, caller: Caller) -> list[ModelEntry]:
-    """One entry for each model name that the caller may use."""
+    """One entry for each model name that the caller may use, wildcards left out: nobody can call them."""
     groups: dict[str, list[ModelEntry]] = {}
     for entry in services.catalogue.entries():
-        groups.setdefault(entry.model_name, []).append(entry)
-    return [_merge(group) for name, group in groups.items() if services.may_use(caller, name)]
+        if "*" not in entry.model_name:
+            groups.setdefault(entry.model_name, []).append(entry)
+    usable = [_merge(group) for name, group in groups.items() if services.may_use(caller, name)]
+    for alias, group in services.catalogue.aliases().items():
+        if group and services.may_use(caller, group[0].model_name):
+            usable.append(replace(_merge(group), model_name=alias))
+    return usable
 
 
 def _merge(group: Sequence[ModelEntry]) -> ModelEntry:

@@ -27,11 +27,11 @@ def to_members(
     known: Mapping[str, TeamMember] | None = None,
 ) -> list[TeamMember]:
     """The memberships of `found`, all with the limits that `fields` say; of those in `known` the others stay."""
-    now = services.clock.now()
+    present = services.present()
     members: list[TeamMember] = []
     for request, user in found:
         before = (known or {}).get(user.user_id)
-        columns = {**budget_columns(fields, now, before), "role": cast(MemberRole, request.role)}
+        columns = {**budget_columns(fields, present, before), "role": cast(MemberRole, request.role)}
         if before is None:
             members.append(TeamMember(team_id=team_id, user_id=user.user_id, **columns))
         else:
@@ -49,8 +49,11 @@ async def add_members(
     found = await find_users(services, caller, wanted)
     known = {member.user_id: member for member in await services.store.teams.members([team_id])}
     users = [user for _, user in found]
-    await services.store.teams.put_members(to_members(services, team_id, found, limits, known), users)
-    services.changed("team", team_id)
+    put = to_members(services, team_id, found, limits, known)
+    await services.store.teams.put_members(put, users)
+    if "spend" in limits:
+        for member in put:
+            await services.store.teams.update_member(team_id, member.user_id, {"spend": member.spend})
     members = await services.store.teams.members([team_id])
     emails = {user.user_id: user.user_email for user in await _users_of(services, members)}
     added = {user.user_id for user in users}
@@ -78,14 +81,13 @@ async def update_member(
     await check_references(services, limits)
     member = await services.store.teams.member(team_id, user_id)
     if member is not None:
-        columns = budget_columns(limits, services.clock.now(), member)
+        columns = budget_columns(limits, services.present(), member)
         if fields.get("role") is not None:
             columns["role"] = fields["role"]
         await services.store.journal.flush()
         member = await services.store.teams.update_member(team_id, user_id, columns)
     if member is None:
         raise NotFound(f"User {user_id!r} is not a member of team {team_id!r}.", param="user_id")
-    services.changed("team", team_id)
     return {
         **membership_view(member),
         "user_email": user.get("user_email"),
@@ -106,7 +108,6 @@ async def remove_member(services: Services, caller: Caller, team_id: str, user: 
     await services.store.journal.flush()
     if not await services.store.teams.remove_members(team_id, [user_id]):
         raise NotFound(f"User {user_id!r} is not a member of team {team_id!r}.", param="user_id")
-    services.changed("team", team_id)
     members = await services.store.teams.members([team_id])
     emails = {found.user_id: found.user_email for found in await _users_of(services, members)}
     return team_view(team, members, emails)

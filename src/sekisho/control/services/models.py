@@ -1,9 +1,12 @@
 """What the models can do and what they cost, as LiteLLM tells it."""
 
+import os
 from typing import Any, Final
 
+from msgspec import structs
+
 from sekisho.control.services.context import Services
-from sekisho.control.services.views import View
+from sekisho.control.services.views import View, iso
 from sekisho.core.caller import Caller
 from sekisho.core.catalogue import BrokenModel, ModelEntry
 from sekisho.core.model import ModelFacts
@@ -16,14 +19,20 @@ _PARAMS: Final = ("stream", "stream_options", "max_tokens", "max_completion_toke
 def describe_models(services: Services, caller: Caller, deployment_id: str | None) -> View:
     """Every deployment that the caller may use, or the one with this id, with its limits, abilities and prices.
 
-    Whoever may see everything is shown those that cannot be called, too, and what is wrong with them.
+    Whoever may see everything is shown those that cannot be called, too, and what is wrong with them, and of the others
+    how they fare in the process that answers.
     """
+    everything = sees_everything(caller)
     found = [
-        {"model_name": entry.model_name, "litellm_params": entry.params, "model_info": _info(entry)}
+        {
+            "model_name": entry.model_name,
+            "litellm_params": entry.params,
+            "model_info": _info(entry) | (_state(services, entry.deployment_id) if everything else {}),
+        }
         for entry in services.catalogue.entries()
         if deployment_id in {None, entry.deployment_id} and services.may_use(caller, entry.model_name)
     ]
-    if sees_everything(caller):
+    if everything:
         found += [
             {"model_name": broken.model_name, "litellm_params": broken.params, "model_info": _broken_info(broken)}
             for broken in services.catalogue.broken()
@@ -55,6 +64,19 @@ def _info(entry: ModelEntry) -> dict[str, Any]:
         "supports_reasoning": facts.thinking != "none",
         "supported_openai_params": supported_params(facts),
     }
+
+
+def _state(services: Services, deployment_id: str) -> dict[str, Any]:
+    """How a deployment fares in this process: each worker knows only of the calls that it has sent itself."""
+    state = services.catalogue.state(deployment_id)
+    if state is None:
+        return {}
+    fields = structs.asdict(state)
+    for name in ("first_token", "token"):
+        if fields[name] is not None:
+            fields[f"{name}_ms"] = {key: round(value, 2) for key, value in structs.asdict(fields[name]).items()}
+        del fields[name]
+    return {"state": {"worker": os.getpid(), **fields, "last_error_at": iso(state.last_error_at)}}
 
 
 def _broken_info(broken: BrokenModel) -> dict[str, Any]:

@@ -84,7 +84,6 @@ async def delete_model(services: Services, identity: str) -> View:
 
 async def _spread(services: Services, identity: str) -> None:
     await services.worlds.refresh()
-    services.changed("model", identity)
 
 
 def _merge(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

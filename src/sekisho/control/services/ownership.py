@@ -10,7 +10,7 @@ from typing import Any, Final
 from sekisho.control.services.context import Services
 from sekisho.core.caller import Caller
 from sekisho.core.errors import AccessDenied, NotFound
-from sekisho.identity.rights import is_administrator, sees_everything
+from sekisho.identity.rights import Permission, is_administrator, sees_everything
 from sekisho.store.records import KeyRecord, TeamRecord
 
 MASTER_USER: Final = "default_user_id"
@@ -59,21 +59,54 @@ async def visible_teams(services: Services, caller: Caller) -> list[str]:
     return list(dict.fromkeys(teams))
 
 
-async def require_visible_key(services: Services, caller: Caller, key: KeyRecord | None) -> KeyRecord:
-    """The key if the caller may see it; what may not be seen is as if it did not exist."""
+async def require_visible_key(
+    services: Services, caller: Caller, key: KeyRecord | None, permission: Permission = "/key/info"
+) -> KeyRecord:
+    """The key if the caller may see it; what may not be seen is as if it did not exist.
+
+    With `permission` a member of the key's team sees it, too.
+    """
     if key is not None and (sees_everything(caller) or key.key_hash == caller.key_hash or owns_key(caller, key)):
         return key
     if key is not None and await _manages_key(services, caller, key):
         return key
+    if key is not None and await is_permitted(services, caller, key.team_id, "/key/info", permission):
+        return key
     raise NotFound("No such key. Give the key itself or its hash.", param="key")
 
 
-async def require_managed_key(services: Services, caller: Caller, key: KeyRecord | None) -> KeyRecord:
-    """The key if the caller may change its limits: a proxy administrator, or one of its team or organisation."""
-    visible = await require_visible_key(services, caller, key)
+async def require_managed_key(
+    services: Services, caller: Caller, key: KeyRecord | None, permission: Permission
+) -> KeyRecord:
+    """The key if the caller may change it: a proxy administrator, one of its team or organisation, or by permission."""
+    visible = await require_visible_key(services, caller, key, permission)
     if is_administrator(caller) or await _manages_key(services, caller, visible):
         return visible
+    if await is_permitted(services, caller, visible.team_id, permission):
+        return visible
     raise AccessDenied("Only a proxy administrator or an administrator of the key's team may change a key.")
+
+
+async def is_permitted(services: Services, caller: Caller, team_id: str | None, *permissions: Permission) -> bool:
+    """Whether the caller is a member of this team whose administrators let members do one of these with its keys.
+
+    A role that may only look may not do it all the same: it does not come as far as this (`identity.rights`).
+    """
+    if team_id is None or caller.user_id is None:
+        return False
+    if await services.store.teams.member(team_id, caller.user_id) is None:
+        return False
+    team = await services.store.teams.get(team_id)
+    return team is not None and not set(permissions).isdisjoint(team.member_permissions)
+
+
+async def permitted_teams(services: Services, caller: Caller, permission: Permission) -> list[str]:
+    """The ids of the teams whose members the caller is one of, and may do this with their keys."""
+    if caller.user_id is None:
+        return []
+    memberships = await services.store.users.memberships([caller.user_id])
+    teams = await services.store.teams.get_many([member.team_id for member in memberships])
+    return [team.team_id for team in teams if permission in team.member_permissions]
 
 
 def owns_key(caller: Caller, key: KeyRecord) -> bool:

@@ -15,7 +15,7 @@ from sekisho.core.errors import AccessDenied, NotFound
 from sekisho.identity.rights import sees_everything
 from sekisho.store.records import ProjectRecord
 
-_PLAIN: Final = ("project_alias", "description", "metadata", "blocked")
+_PLAIN: Final = ("project_alias", "description", "metadata")
 
 
 async def create_project(services: Services, caller: Caller, fields: Mapping[str, Any]) -> View:
@@ -32,11 +32,10 @@ async def create_project(services: Services, caller: Caller, fields: Mapping[str
         team_id=fields["team_id"],
         extra=extras(fields, LEVEL_EXTRAS),
         **made_by(services, caller),
-        **budget_columns(fields, services.clock.now()),
+        **budget_columns(fields, services.present()),
         **plain_columns(fields, *_PLAIN),
     )
     record = await services.store.projects.insert(record)
-    services.changed("project", record.project_id)
     return _view(record)
 
 
@@ -53,15 +52,16 @@ async def show_project(services: Services, caller: Caller, project_id: str) -> V
     return _view(record)
 
 
-async def list_projects(services: Services, caller: Caller, team_id: str | None) -> list[View]:
-    """The projects of the caller's teams, or of one of them; all to those who see everything."""
+async def list_projects(
+    services: Services, caller: Caller, team_id: str | None, *, page: int, size: int | None
+) -> list[View]:
+    """One page (of `size`, or all) of the projects of the caller's teams, or of one of them; all to overseers."""
     await services.store.journal.flush()
     visible = None if sees_everything(caller) else await visible_teams(services, caller)
     if team_id is not None:
         visible = [team_id] if visible is None or team_id in visible else []
-    if visible is None:
-        return [_view(record) for record in (await services.store.projects.find())[0]]
-    return [_view(record) for record in await services.store.projects.of_teams(visible)]
+    records, _ = await services.store.projects.select(team_ids=visible, limit=size, offset=(page - 1) * (size or 0))
+    return [_view(record) for record in records]
 
 
 async def update_project(services: Services, caller: Caller, project_id: str, fields: Mapping[str, Any]) -> View:
@@ -74,7 +74,7 @@ async def update_project(services: Services, caller: Caller, project_id: str, fi
     record = await _require_managed(services, caller, project_id)
     await check_references(services, {"budget_id": fields.get("budget_id")})
     columns = {
-        **budget_columns(fields, services.clock.now(), record),
+        **budget_columns(fields, services.present(), record),
         **plain_columns(fields, *_PLAIN),
         "extra": record.extra | extras(fields, LEVEL_EXTRAS),
         **changed_by(services, caller),
@@ -83,7 +83,6 @@ async def update_project(services: Services, caller: Caller, project_id: str, fi
     changed = await services.store.projects.update(project_id, columns)
     if changed is None:
         raise NotFound(f"No such project: {project_id!r}.", param="project_id")
-    services.changed("project", project_id)
     return _view(changed)
 
 
@@ -98,8 +97,6 @@ async def delete_projects(services: Services, caller: Caller, project_ids: Seque
     records = [await _require_managed(services, caller, project_id) for project_id in project_ids]
     await services.store.journal.flush()
     await services.store.projects.delete(project_ids)
-    for project_id in project_ids:
-        services.changed("project", project_id)
     return [_view(record) for record in records]
 
 
@@ -119,7 +116,6 @@ def _view(record: ProjectRecord) -> View:
         "description": record.description,
         "team_id": record.team_id,
         **record.extra,
-        "blocked": record.blocked,
         **budgeted_view(record),
         "litellm_budget_table": own_budget_view(record),
         **administration_view(record),

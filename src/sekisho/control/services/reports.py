@@ -1,5 +1,6 @@
 """Spend reports: who spent how much on which models, by day or in all."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final, Literal
@@ -34,26 +35,41 @@ _COLUMNS: Final[dict[Group, str]] = {
     "user": "user_id",
 }
 _MONTH_DAYS: Final = 30
+_COST: Final = ("cost_nano",)
+_SHOWN: Final = (*_COST, "output", "input", "cache_read", "cache_write_5m", "cache_write_1h")
+"""The sums that are shown of a key and a model."""
+_MOST_KEYS: Final = 100
+"""The keys that a report over everybody shows one by one."""
+_MOST_DETAILED: Final = 500
+"""The keys whose models a report by key shows."""
 _FIRST_DAY, _LAST_DAY = 0, 10**7
 
 
 async def report_global(
     services: Services, wanted: Owners, customer: str | None, days: Days, group: Group
 ) -> list[View]:
-    """Spend by day and team (customer, organization, user), or by key, with models; for who sees everything."""
+    """Spend by day and team (customer, organization, user), or by key, with models; for who sees everything.
+
+    Where there are many keys, `metadata` has those that cost most; the totals are of all.
+    """
     await services.store.journal.flush()
     chosen = msgspec.structs.replace(report_filter(wanted, days), customers=None if customer is None else (customer,))
     if group == "api_key" or wanted != Owners():
         return await _report_keys(services, chosen)
     column = _COLUMNS[group]
-    lines = await _add_up(services, chosen, ("day", column, "served_model", "key_hash"))
-    names = await _names_of(services, group, {line.group[1] for line in lines})
+    totals = await _add_up(services, chosen, ("day", column), _COST)
+    names = await _names_of(services, group, {line.group[1] for line in totals})
+    keys, _ = await services.store.reports.costliest(chosen, "key_hash", _MOST_KEYS)
+    of_keys = msgspec.structs.replace(chosen, keys=tuple(keys))
+    parts: defaultdict[tuple[int, str], list[Line]] = defaultdict(list)
+    for line in await _add_up(services, of_keys, ("day", column, "served_model", "key_hash"), _SHOWN):
+        parts[line.group[:2]].append(line)
     return [
         {
             "group_by_day": f"{show_day(day)}T00:00:00+00:00",
-            f"{group}s": [_owner_view(group, owner, names, list(some)) for owner, some in groupby(of_day, _second)],
+            f"{group}s": [_owner_view(group, names, total, parts[total.group]) for total in of_day],
         }
-        for day, of_day in groupby(lines, _first)
+        for day, of_day in groupby(totals, _first)
     ]
 
 
@@ -86,14 +102,14 @@ async def list_tags(services: Services, caller: Caller, days: Days | None) -> li
     owners = await narrow_owners(services, caller, Owners())
     await services.store.journal.flush()
     chosen = msgspec.structs.replace(report_filter(owners, days or (_FIRST_DAY, _LAST_DAY)), by_tag=True)
-    lines = sorted(await _add_up(services, chosen, ("tag",)), key=lambda line: -line.sums.cost_nano)
+    lines = await _add_up(services, chosen, ("tag",), ("cost_nano", "requests"))
     return [
         {
             "individual_request_tag": line.group[0],
             "log_count": line.sums.requests,
             "total_spend": dollars_from_nano(line.sums.cost_nano),
         }
-        for line in lines
+        for line in sorted(lines, key=lambda line: -line.sums.cost_nano)
     ]
 
 
@@ -101,7 +117,7 @@ async def show_total(services: Services, caller: Caller) -> View:
     """What the whole installation spent in the last 30 days, today among them, and its budget."""
     await services.store.journal.flush()
     last = today(services) + 1
-    lines = await _add_up(services, ReportFilter(since=last - _MONTH_DAYS, until=last), ())
+    lines = await _add_up(services, ReportFilter(since=last - _MONTH_DAYS, until=last), (), _COST)
     installation = caller.scope("installation")
     limits = [window.limit for window in installation.budgets] if installation is not None else []
     return {
@@ -122,15 +138,22 @@ async def _report(
 
 
 async def _report_keys(services: Services, wanted: ReportFilter, *, with_teams: bool = False) -> list[View]:
-    """Spend by key, the costliest first, each with its models."""
+    """Spend by key, the costliest first, each with its models: all keys, and the models of those that cost most."""
     by = ("key_hash", "served_model", *(("team_id",) if with_teams else ()))
-    lines = await _add_up(services, wanted, by)
-    views = [_key_view(key, list(some), with_teams=with_teams) for key, some in groupby(lines, _first)]
-    return [view for _, view in sorted(views, key=lambda pair: -pair[0])]
+    totals = await _add_up(services, wanted, ("key_hash",), _SHOWN)
+    totals.sort(key=lambda line: -line.sums.cost_nano)
+    detailed = wanted
+    if len(totals) > _MOST_DETAILED:
+        keys = tuple(line.group[0] for line in totals[:_MOST_DETAILED])
+        detailed = msgspec.structs.replace(wanted, keys=keys)
+    details: defaultdict[str, list[Line]] = defaultdict(list)
+    for line in await _add_up(services, detailed, by, _SHOWN):
+        details[line.group[0]].append(line)
+    return [_key_view(total, details[total.group[0]], with_teams=with_teams) for total in totals]
 
 
-async def _add_up(services: Services, wanted: ReportFilter, by: Sequence[str]) -> list[Line]:
-    return require_few(await services.store.reports.add_up(wanted, by, limit=MOST_LINES + 1))
+async def _add_up(services: Services, wanted: ReportFilter, by: Sequence[str], kinds: Sequence[str]) -> list[Line]:
+    return require_few(await services.store.reports.add_up(wanted, by, limit=MOST_LINES + 1, kinds=kinds))
 
 
 async def _names_of(services: Services, group: Group, ids: set[str]) -> dict[str, str | None]:
@@ -143,10 +166,13 @@ async def _names_of(services: Services, group: Group, ids: set[str]) -> dict[str
     return {}
 
 
-def _owner_view(group: Group, owner: str, names: dict[str, str | None], lines: list[Line]) -> View:
+def _owner_view(group: Group, names: dict[str, str | None], total: Line, parts: list[Line]) -> View:
     """What one team (customer, …) spent on one day. LiteLLM names teams by their alias, and so the id stands beside."""
-    total = sum(line.sums.cost_nano for line in lines)
-    view: View = {"total_spend": dollars_from_nano(total), "metadata": [_part_view(line) for line in lines]}
+    owner: str = total.group[1]
+    view: View = {
+        "total_spend": dollars_from_nano(total.sums.cost_nano),
+        "metadata": [_part_view(line) for line in parts],
+    }
     if group in {"customer", "user"}:
         return {group: owner, **view}
     name = names.get(owner) or owner or f"Unassigned {group.capitalize()}"
@@ -162,14 +188,13 @@ def _part_view(line: Line) -> View:
     }
 
 
-def _key_view(key: str, lines: list[Line], *, with_teams: bool) -> tuple[int, View]:
-    """What a key spent, in nano-dollars, and its view."""
-    total = sum((line.sums for line in lines), Sums())
+def _key_view(total: Line, parts: list[Line], *, with_teams: bool) -> View:
+    """What a key spent, and on which models."""
     details = [
         {"model": line.group[1], **_totals(line.sums), **({"team_id": line.group[2] or None} if with_teams else {})}
-        for line in lines
+        for line in parts
     ]
-    return total.cost_nano, {"api_key": key, **_totals(total), "model_details": details}
+    return {"api_key": total.group[0], **_totals(total.sums), "model_details": details}
 
 
 def _totals(sums: Sums) -> dict[str, Any]:
@@ -182,7 +207,3 @@ def _totals(sums: Sums) -> dict[str, Any]:
 
 def _first(line: Line) -> Any:
     return line.group[0]
-
-
-def _second(line: Line) -> Any:
-    return line.group[1]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -27,16 +27,17 @@ from sekisho.store.reports import Line, ReportFilter, Sums
 
 Entity = Literal["user", "team", "organization", "tag"]
 
-MOST_KEYS: Final = 100
+MOST_KEYS: Final = 20
 """The keys that are shown one by one; the others are in all sums."""
-_MOST_ENTITIES: Final = 250
-"""The users (teams, …) that are shown when all of them would be too many; the others are in the sums."""
+MOST_ENTITIES: Final = 200
+"""The users (teams, …) that are shown one by one; the others are in the sums."""
 _COLUMNS: Final[dict[Entity, str]] = {
     "user": "user_id",
     "team": "team_id",
     "organization": "organization_id",
     "tag": "tag",
 }
+_NOBODY: Final = "Unassigned"
 _BREAKDOWNS: Final = ("entities", "models", "model_groups", "providers")
 _ELSEWHERE: Final = ("mcp_servers", "endpoints")
 """Breakdowns that LiteLLM has and the roll-ups know nothing of."""
@@ -81,19 +82,30 @@ class _Day(Struct):
 
     def of(self, breakdown: str, name: str) -> _Bucket:
         """The bucket of this name."""
-        buckets, name = self.breakdowns[breakdown], name or "Unassigned"
+        buckets, name = self.breakdowns[breakdown], name or _NOBODY
         bucket = buckets.get(name)
         if bucket is None:
             bucket = buckets[name] = _Bucket()
         return bucket
 
+    def known(self, breakdown: str, name: str) -> tuple[_Bucket, ...]:
+        """The bucket of this name, if it is one of those that are shown."""
+        bucket = self.breakdowns[breakdown].get(name or _NOBODY)
+        return () if bucket is None else (bucket,)
+
 
 class _Parts(Struct, frozen=True):
-    """What a page is made of: lines by day and entity; by day and model; and the same together, of some keys only."""
+    """What a page is made of: lines by day and entity; by day and model; and the same together, of some keys only.
+
+    total_keys, total_entities: how many there are, with those that are not shown one by one.
+    """
 
     entities: list[Line]
     models: list[Line]
     keys: list[Line]
+    shown_keys: list[str]
+    total_keys: int
+    total_entities: int
 
 
 async def show_activity(services: Services, caller: Caller, asked: Activity) -> View:
@@ -109,9 +121,8 @@ async def show_activity(services: Services, caller: Caller, asked: Activity) -> 
     await services.store.journal.flush()
     if wanted.offset:
         await _require_rows(services, wanted)
-    keys, total_keys = await services.store.reports.costliest(wanted, "key_hash", MOST_KEYS)
-    parts = await _read_parts(services, wanted, asked.entity, keys)
-    described = {record.key_hash: record for record in await services.store.keys.get_many(keys)}
+    parts = await _read_parts(services, wanted, asked.entity)
+    described = {record.key_hash: record for record in await services.store.keys.get_many(parts.shown_keys)}
     # Adding up and showing take their time, which model calls in this process need not wait for.
     results, total = await asyncio.to_thread(_show_days, parts, described)
     pages = -(-(until - since) // asked.size)
@@ -124,25 +135,31 @@ async def show_activity(services: Services, caller: Caller, asked: Activity) -> 
             "total_pages": pages,
             "has_more": asked.page < pages,
             "api_key_limit": MOST_KEYS,
-            "total_api_keys": total_keys,
+            "total_api_keys": parts.total_keys,
+            "entity_limit": MOST_ENTITIES,
+            "total_entities": parts.total_entities,
         },
     }
 
 
-async def _read_parts(services: Services, wanted: ReportFilter, entity: Entity, keys: Sequence[str]) -> _Parts:
-    async def add_up(chosen: ReportFilter, *by: str) -> list[Line]:
-        return await services.store.reports.add_up(chosen, by, limit=MOST_LINES + 1)
+async def _read_parts(services: Services, wanted: ReportFilter, entity: Entity) -> _Parts:
+    reports, column = services.store.reports, _COLUMNS[entity]
 
-    column = _COLUMNS[entity]
-    entities = await add_up(wanted, "day", column)
-    if len(entities) > MOST_LINES:
-        names, _ = await services.store.reports.costliest(wanted, column, _MOST_ENTITIES)
-        entities = await add_up(msgspec.structs.replace(wanted, **{f"{entity}s": tuple(names)}), "day", column)
-    of_keys = msgspec.structs.replace(wanted, keys=tuple(keys))
+    async def add_up(chosen: ReportFilter, *by: str) -> list[Line]:
+        return require_few(await reports.add_up(chosen, by, limit=MOST_LINES + 1))
+
+    keys, total_keys = await reports.costliest(wanted, "key_hash", MOST_KEYS)
+    names, total_entities = await reports.costliest(wanted, column, MOST_ENTITIES)
+    shown = wanted
+    if total_entities > len(names):
+        shown = msgspec.structs.replace(wanted, **{f"{entity}s": tuple(names)})
     return _Parts(
-        entities=entities,
-        models=require_few(await add_up(wanted, "day", *_MODELS)),
-        keys=require_few(await add_up(of_keys, "day", column, *_MODELS, "key_hash")),
+        entities=await add_up(shown, "day", column),
+        models=await add_up(wanted, "day", *_MODELS),
+        keys=await add_up(msgspec.structs.replace(wanted, keys=tuple(keys)), "day", column, *_MODELS, "key_hash"),
+        shown_keys=keys,
+        total_keys=total_keys,
+        total_entities=total_entities,
     )
 
 
@@ -181,8 +198,9 @@ async def _require_rows(services: Services, wanted: ReportFilter) -> None:
         raise InvalidRequest(message, param="timezone")
 
 
-def _show_days(parts: _Parts, keys: dict[str, KeyRecord]) -> tuple[list[View], Sums]:
+def _show_days(parts: _Parts, records: Mapping[str, KeyRecord]) -> tuple[list[View], Sums]:
     days: defaultdict[int, _Day] = defaultdict(_Day)
+    keys = {key: _describe(records.get(key)) for key in parts.shown_keys}
     for line in parts.entities:
         number, entity = line.group
         days[number].of("entities", entity).sums += line.sums
@@ -196,7 +214,7 @@ def _show_days(parts: _Parts, keys: dict[str, KeyRecord]) -> tuple[list[View], S
         number, entity, *names, key = line.group
         day = days[number]
         if key:  # calls with the master key have none
-            for bucket in (day.whole, day.of("entities", entity), *_model_buckets(day, *names)):
+            for bucket in (day.whole, *day.known("entities", entity), *_model_buckets(day, *names)):
                 bucket.add_key(key, line.sums)
     results = [_show_day(number, day, keys) for number, day in sorted(days.items(), reverse=True)]
     return results, sum((day.whole.sums for day in days.values()), Sums())
@@ -210,7 +228,7 @@ def _model_buckets(day: _Day, model: str, group: str, provider: str) -> tuple[_B
     )
 
 
-def _show_day(number: int, day: _Day, keys: dict[str, KeyRecord]) -> View:
+def _show_day(number: int, day: _Day, keys: Mapping[str, View]) -> View:
     breakdowns: dict[str, Any] = {
         name: {
             of: {"metrics": _metrics(bucket.sums), "metadata": {}, "api_key_breakdown": _show_keys(bucket, keys)}
@@ -222,8 +240,8 @@ def _show_day(number: int, day: _Day, keys: dict[str, KeyRecord]) -> View:
     return {"date": show_day(number), "metrics": _metrics(day.whole.sums), "breakdown": breakdowns}
 
 
-def _show_keys(bucket: _Bucket, keys: dict[str, KeyRecord]) -> View:
-    return {key: {"metrics": _metrics(sums), "metadata": _describe(keys.get(key))} for key, sums in bucket.keys.items()}
+def _show_keys(bucket: _Bucket, keys: Mapping[str, View]) -> View:
+    return {key: {"metrics": _metrics(sums), "metadata": keys[key]} for key, sums in bucket.keys.items()}
 
 
 def _describe(record: KeyRecord | None) -> View:

@@ -1,5 +1,6 @@
 """Calls, one by one and added up by day."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -53,9 +54,15 @@ async def summarise_logs(services: Services, caller: Caller, days: tuple[int, in
     """Spend by day with its users, models and keys, the oldest day first."""
     owners = await narrow_owners(services, caller, Owners())
     await services.store.journal.flush()
-    by = ("day", "key_hash", "user_id", "model")
-    lines = await services.store.reports.add_up(report_filter(owners, days), by, limit=MOST_LINES + 1)
-    return _days(require_few(lines))
+    wanted = report_filter(owners, days)
+
+    async def add_up(*by: str) -> list[Line]:
+        lines = await services.store.reports.add_up(wanted, by, limit=MOST_LINES + 1, kinds=("cost_nano",))
+        return require_few(lines)
+
+    by_owner, by_model = await add_up("day", "key_hash", "user_id"), await add_up("day", "model")
+    # Model calls in this process need not wait until so much is put together.
+    return await asyncio.to_thread(_days, by_owner, by_model)
 
 
 def require_few(lines: list[Line]) -> list[Line]:
@@ -90,14 +97,17 @@ def _only(names: tuple[str, ...] | None) -> str | None:
     return None if names is None else names[0]
 
 
-def _days(lines: Sequence[Line]) -> list[View]:
-    """Added up in nano-dollars, shown in dollars."""
+def _days(by_owner: Sequence[Line], by_model: Sequence[Line]) -> list[View]:
+    """Added up in nano-dollars, shown in dollars; both kinds of lines are of the same days, in their order."""
     days: dict[int, dict[str, dict[str, int]]] = {}
-    for line in lines:
-        number, key_hash, user_id, model = line.group
+    for line in by_owner:
+        number, key_hash, user_id = line.group
         day = days.setdefault(number, {"keys": {}, "users": {}, "models": {}})
-        for group, name in (("keys", key_hash), ("users", user_id), ("models", model)):
+        for group, name in (("keys", key_hash), ("users", user_id)):
             day[group][name] = day[group].get(name, 0) + line.sums.cost_nano
+    for line in by_model:
+        number, model = line.group
+        days[number]["models"][model] = line.sums.cost_nano
     return [
         {
             **_dollars(day["keys"]),
@@ -120,8 +130,8 @@ def _log_view(row: UsageRow) -> View:
     return {
         "request_id": row.id,
         "litellm_call_id": row.id,
-        "call_type": row.call_type,
-        "api_key": row.key_hash or "",
+        "call_type": row.road.call_type,
+        "api_key": row.caller.key_hash or "",
         "spend": None if row.cost_nano is None else dollars_from_nano(row.cost_nano),
         "total_tokens": row.usage.total,
         "prompt_tokens": row.usage.prompt,
@@ -130,18 +140,18 @@ def _log_view(row: UsageRow) -> View:
         "endTime": iso(row.ended_at / 1000),
         "request_duration_ms": row.ended_at - row.started_at,
         "completionStartTime": first_token,
-        "model": row.upstream_model or row.model,
-        "model_id": row.deployment_id or "",
-        "model_group": row.model_group or row.model,
-        "custom_llm_provider": row.provider or "",
+        "model": row.road.upstream_model or row.model,
+        "model_id": row.road.deployment_id or "",
+        "model_group": row.road.model_group or row.model,
+        "custom_llm_provider": row.road.provider or "",
         "api_base": "",
-        "user": row.user_id or "",
+        "user": row.caller.user_id or "",
         "metadata": _metadata(row),
         "cache_hit": "False",
         "cache_key": "",
         "request_tags": list(row.tags),
-        "team_id": row.team_id,
-        "organization_id": row.organization_id,
+        "team_id": row.caller.team_id,
+        "organization_id": row.caller.organization_id,
         "end_user": row.end_user,
         "requester_ip_address": row.requester_ip,
         "messages": {},
@@ -156,16 +166,16 @@ def _log_view(row: UsageRow) -> View:
 
 def _metadata(row: UsageRow) -> dict[str, Any]:
     return {
-        "user_api_key": row.key_hash,
-        "user_api_key_alias": row.key_alias,
-        "user_api_key_user_id": row.user_id,
-        "user_api_key_team_id": row.team_id,
+        "user_api_key": row.caller.key_hash,
+        "user_api_key_alias": row.caller.key_alias,
+        "user_api_key_user_id": row.caller.user_id,
+        "user_api_key_team_id": row.caller.team_id,
         "agent": row.agent,
         "agent_version": row.agent_version,
         "agent_id": row.agent_id,
         "parent_id": row.parent_id,
-        "user_api_key_org_id": row.organization_id,
-        "user_api_key_project_id": row.project_id,
+        "user_api_key_org_id": row.caller.organization_id,
+        "user_api_key_project_id": row.caller.project_id,
         "status": row.status,
         "http_status": row.http_status,
         "error_class": row.error_class,
@@ -173,13 +183,14 @@ def _metadata(row: UsageRow) -> dict[str, Any]:
         "usage": msgspec.structs.asdict(row.usage),
         "cost_nano": row.cost_nano,
         "overrun_nano": row.overrun_nano,
-        "price_version": row.price_version,
+        "price_version": row.road.price_version,
         "ttft_ms": row.ttft_ms,
-        "account": row.account,
-        "region": row.region,
-        "simulated": row.simulated,
+        "account": row.road.account,
+        "region": row.road.region,
+        "simulated": row.road.simulated,
         "estimated": row.estimated,
         "streamed": row.streamed,
         "retries": row.retries,
         "fallbacks": row.fallbacks,
+        "attempts": [msgspec.to_builtins(msgspec.structs.asdict(attempt)) for attempt in row.attempts],
     }

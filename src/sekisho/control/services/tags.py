@@ -28,11 +28,10 @@ async def create_tag(services: Services, caller: Caller, fields: Mapping[str, An
         name=fields["name"],
         extra=extras(fields, LEVEL_EXTRAS),
         **made_by(services, caller),
-        **budget_columns(fields, services.clock.now()),
+        **budget_columns(fields, services.present()),
         **plain_columns(fields, *_PLAIN),
     )
     record = await services.store.tags.insert(record)
-    services.changed("tag", record.name)
     return {"message": f"Tag {record.name} created successfully", "tag": _view(record)}
 
 
@@ -45,10 +44,11 @@ async def show_tags(services: Services, names: Sequence[str]) -> View:
     return {record.name: _view(record) for record in found}
 
 
-async def list_tags(services: Services) -> list[View]:
-    """Every tag that is known, with its spend."""
+async def list_tags(services: Services, *, page: int, size: int | None) -> list[View]:
+    """One page (of `size`, or all) of the tags that are known, with their spend."""
     await services.store.journal.flush()
-    return [_view(record) for record in (await services.store.tags.find())[0]]
+    records, _ = await services.store.tags.find(limit=size, offset=(page - 1) * (size or 0))
+    return [_view(record) for record in records]
 
 
 async def update_tag(services: Services, caller: Caller, fields: Mapping[str, Any]) -> View:
@@ -58,7 +58,7 @@ async def update_tag(services: Services, caller: Caller, fields: Mapping[str, An
     if record is not None:
         await check_references(services, {"budget_id": fields.get("budget_id")})
         columns = {
-            **budget_columns(fields, services.clock.now(), record),
+            **budget_columns(fields, services.present(), record),
             **plain_columns(fields, *_PLAIN),
             "extra": record.extra | extras(fields, LEVEL_EXTRAS),
             **changed_by(services, caller),
@@ -67,7 +67,6 @@ async def update_tag(services: Services, caller: Caller, fields: Mapping[str, An
         record = await services.store.tags.update(name, columns)
     if record is None:
         raise NotFound(f"No such tag: {name!r}.", param="name")
-    services.changed("tag", name)
     return {"message": f"Tag {name} updated successfully", "tag": _view(record)}
 
 
@@ -75,7 +74,6 @@ async def delete_tag(services: Services, name: str) -> View:
     """Forget a tag: it has no limits then; usage rows stay. Raises NotFound."""
     if not await services.store.tags.delete([name]):
         raise NotFound(f"No such tag: {name!r}.", param="name")
-    services.changed("tag", name)
     return {"message": f"Tag {name} deleted successfully"}
 
 

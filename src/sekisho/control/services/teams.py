@@ -1,5 +1,6 @@
 """Teams."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
@@ -20,16 +21,17 @@ from sekisho.control.services.ownership import (
 )
 from sekisho.control.services.people import MemberRequest, find_users
 from sekisho.control.services.references import check_references
-from sekisho.control.services.unenforced import TEAM_EXTRAS
+from sekisho.control.services.unenforced import TEAM_EXTRAS, TEAM_ROUTING
 from sekisho.control.services.views import View, listed_key_view, membership_view, team_view
 from sekisho.core.caller import Caller
 from sekisho.core.errors import AccessDenied, NotFound
-from sekisho.identity.rights import is_administrator, sees_everything
-from sekisho.store.records import KeyRecord, TeamMember, TeamRecord
+from sekisho.identity.rights import PERMISSIONS, is_administrator, sees_everything
+from sekisho.store.records import KeyRecord, TeamRecord
+from sekisho.store.teams import Seat
 
-_OF_MANAGERS: Final = frozenset({"team_alias", "metadata"})
+_OF_MANAGERS: Final = frozenset({"team_alias", "metadata", "team_member_permissions"})
 """What a team's own administrators may change; its limits are set from above."""
-_PLAIN: Final = ("team_alias", "metadata", "blocked", "organization_id")
+_PLAIN: Final = ("team_alias", "metadata", "organization_id")
 
 
 async def create_team(
@@ -46,8 +48,8 @@ async def create_team(
     await check_references(services, {name: value for name, value in fields.items() if name != "team_id"})
     record = TeamRecord(
         team_id=fields.get("team_id") or str(uuid4()),
-        extra=extras(fields, TEAM_EXTRAS),
-        member_limits=member_limits(fields, services.clock.now()),
+        extra=extras(fields, TEAM_EXTRAS | TEAM_ROUTING),
+        member_limits=member_limits(fields, services.present()),
         **made_by(services, caller),
         **_columns(services, fields),
     )
@@ -57,7 +59,6 @@ async def create_team(
     members = to_members(services, record.team_id, found, {})
     users = [user for _, user in found]
     record = await services.store.teams.create(record, members, users)
-    services.changed("team", record.team_id)
     return team_view(record, members, {user.user_id: user.user_email for user in users})
 
 
@@ -126,8 +127,8 @@ async def update_team(services: Services, caller: Caller, team_id: str, fields: 
     await check_references(services, fields)
     columns = _columns(services, fields, team)
     if any(name.startswith("team_member_") for name in fields):
-        columns["member_limits"] = member_limits(fields, services.clock.now(), team.member_limits)
-    columns |= {"extra": team.extra | extras(fields, TEAM_EXTRAS), **changed_by(services, caller)}
+        columns["member_limits"] = member_limits(fields, services.present(), team.member_limits)
+    columns |= {"extra": team.extra | extras(fields, TEAM_EXTRAS | TEAM_ROUTING), **changed_by(services, caller)}
     await services.store.journal.flush()
     return {"team_id": team_id, "data": await _change(services, team_id, columns)}
 
@@ -136,6 +137,32 @@ async def block_team(services: Services, caller: Caller, team_id: str, *, blocke
     """Block or unblock a team, and show it."""
     await require_organized_team(services, caller, team_id)
     return await _change(services, team_id, {"blocked": blocked, **changed_by(services, caller)})
+
+
+async def show_permissions(services: Services, caller: Caller, team_id: str) -> View:
+    """What members of a team who are no administrators may do with its keys, and all that they could be allowed.
+
+    Raises:
+        NotFound: there is no such team.
+        AccessDenied: the caller neither manages the team nor sees everything.
+    """
+    if not sees_everything(caller):
+        await require_managed_team(services, caller, team_id)
+    team = await services.store.teams.get(team_id)
+    if team is None:
+        raise NotFound(f"No such team: {team_id!r}.", param="team_id")
+    return {
+        "team_id": team_id,
+        "team_member_permissions": list(team.member_permissions),
+        "all_available_permissions": list(PERMISSIONS),
+    }
+
+
+async def set_permissions(services: Services, caller: Caller, team_id: str, permissions: Sequence[str]) -> View:
+    """Set what members of a team who are no administrators may do with its keys, and show the team."""
+    await require_managed_team(services, caller, team_id)
+    columns = {"member_permissions": tuple(dict.fromkeys(permissions))}
+    return await _change(services, team_id, {**columns, **changed_by(services, caller)})
 
 
 async def add_models(services: Services, caller: Caller, team_id: str, models: Sequence[str]) -> View:
@@ -164,26 +191,23 @@ async def delete_teams(services: Services, caller: Caller, team_ids: Sequence[st
         await require_organized_team(services, caller, team_id)
     await services.store.journal.flush()
     deleted = await services.store.teams.delete(team_ids)
-    for team_id in team_ids:
-        services.changed("team", team_id)
     return {"deleted_teams": list(team_ids), "count": deleted}
 
 
 async def describe_teams(services: Services, teams: Sequence[TeamRecord]) -> list[View]:
     """These teams with their members and the members' e-mail addresses."""
-    members: dict[str, list[TeamMember]] = {team.team_id: [] for team in teams}
-    for member in await services.store.teams.members(list(members)):
-        members[member.team_id].append(member)
-    user_ids = sorted({member.user_id for of_team in members.values() for member in of_team})
-    emails = {user.user_id: user.user_email for user in await services.store.users.get_many(user_ids)}
-    return [team_view(team, members[team.team_id], emails) for team in teams]
+    seats: dict[str, list[Seat]] = {team.team_id: [] for team in teams}
+    for seat in await services.store.teams.seats(list(seats)):
+        seats[seat.team_id].append(seat)
+    emails = {seat.user_id: seat.user_email for of_team in seats.values() for seat in of_team}
+    # Thousands of teams take their time, which model calls in this process need not wait for.
+    return await asyncio.to_thread(lambda: [team_view(team, seats[team.team_id], emails) for team in teams])
 
 
 async def _change(services: Services, team_id: str, columns: Mapping[str, Any]) -> View:
     team = await services.store.teams.update(team_id, columns)
     if team is None:
         raise NotFound(f"No such team: {team_id!r}.", param="team_id")
-    services.changed("team", team_id)
     (view,) = await describe_teams(services, [team])
     return view
 
@@ -201,8 +225,12 @@ def _own(caller: Caller, keys: Sequence[KeyRecord]) -> list[KeyRecord]:
 
 
 def _columns(services: Services, fields: Mapping[str, Any], record: TeamRecord | None = None) -> dict[str, Any]:
+    permissions = (
+        {"member_permissions": fields["team_member_permissions"]} if "team_member_permissions" in fields else {}
+    )
     return {
-        **budget_columns(fields, services.clock.now(), record),
+        **budget_columns(fields, services.present(), record),
         **plain_columns(fields, *_PLAIN),
         **list_columns(fields, "access_group_ids"),
+        **list_columns(permissions, "member_permissions"),
     }

@@ -36,14 +36,14 @@ _EVERYWHERE: Final = frozenset(
         "tpm_limit_type",
     }
 )
-KEY_EXTRAS: Final = _EVERYWHERE | {"agent_id", "auto_rotate", "rotation_interval", "send_invite_email"}
-TEAM_EXTRAS: Final = _EVERYWHERE | {
+KEY_ROUTING: Final = frozenset({"aliases", "router_settings", "budget_fallbacks"})
+TEAM_ROUTING: Final = frozenset({"model_aliases", "router_settings", "budget_fallbacks", "tags"})
+"""What a key or a team says of the routing of its calls. It is kept like the rest and has effect."""
+
+KEY_EXTRAS: Final = (_EVERYWHERE - KEY_ROUTING) | {"agent_id", "auto_rotate", "rotation_interval", "send_invite_email"}
+TEAM_EXTRAS: Final = (_EVERYWHERE - TEAM_ROUTING) | {
     "allow_team_guardrail_config",
-    "model_aliases",
-    "tags",
     "team_member_key_duration",
-    "team_member_permissions",
 }
 USER_EXTRAS: Final = _EVERYWHERE | {"send_invite_email", "sso_user_id"}
 LEVEL_EXTRAS: Final = _EVERYWHERE | {"model_aliases", "tags", "allowed_model_region", "model_info"}
-MEMBER_EXTRAS: Final = frozenset({"max_budget_in_organization", "all_users"})

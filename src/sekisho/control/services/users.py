@@ -12,17 +12,26 @@ from sekisho.control.services.people import new_user, require_user_id
 from sekisho.control.services.references import check_references
 from sekisho.control.services.teams import list_teams
 from sekisho.control.services.unenforced import USER_EXTRAS
-from sekisho.control.services.views import View, listed_key_view, user_view
+from sekisho.control.services.views import View, affiliation_view, listed_key_view, user_view
 from sekisho.core.caller import Caller
 from sekisho.core.errors import AccessDenied, InvalidRequest, NotFound, SekishoError
 from sekisho.identity.rights import is_administrator, sees_everything
 from sekisho.store.keys import KeyFilter
-from sekisho.store.records import OrganizationMember, TeamMember
+from sekisho.store.records import OrganizationMember, TeamMember, UserRecord
 
+ROLES: Final[dict[str, dict[str, str]]] = {
+    "proxy_admin": {"ui_label": "Administrator", "description": "Sees and changes everything."},
+    "proxy_admin_viewer": {"ui_label": "Administrator (view only)", "description": "Sees everything."},
+    "internal_user": {
+        "ui_label": "User",
+        "description": "Sees what is its own, makes and deletes its own keys, manages teams it is administrator of.",
+    },
+    "internal_user_viewer": {"ui_label": "User (view only)", "description": "Sees what is its own."},
+}
 _MANY = 1_000
 _OF_KEY = ("models", "duration", "key_alias", "team_id")
 """The fields that go to the key that is made with a user."""
-_PLAIN: Final = ("user_email", "user_alias", "metadata", "blocked")
+_PLAIN: Final = ("user_email", "user_alias", "metadata")
 
 
 async def create_user(services: Services, caller: Caller, fields: Mapping[str, Any], *, with_key: bool) -> View:
@@ -49,7 +58,7 @@ async def create_user(services: Services, caller: Caller, fields: Mapping[str, A
         caller,
         fields.get("user_id") or str(uuid4()),
         extra=extras(fields, USER_EXTRAS),
-        **budget_columns(fields, services.clock.now()),
+        **budget_columns(fields, services.present()),
         **plain_columns(fields, *_PLAIN),
         **({"user_role": fields["user_role"]} if fields.get("user_role") else {}),
     )
@@ -60,12 +69,12 @@ async def create_user(services: Services, caller: Caller, fields: Mapping[str, A
     await services.store.teams.put_members(members, [])
     memberships = [OrganizationMember(organization_id=name, user_id=user.user_id) for name in organization_ids]
     await services.store.organizations.put_members(memberships, [])
-    services.changed("user", user.user_id)
     view = {**user_view(user, team_ids), "organizations": organization_ids}
     if not with_key:
         return {**view, "key": None}
     placed = await place_key(services, caller, {**key_fields, "user_id": user.user_id})
-    return {**await make_key_of(services, caller, placed), **view}
+    key = await make_key_of(services, caller, placed)
+    return {**key, **view, "expires": key["expires"]}  # of the key, as in LiteLLM
 
 
 async def show_user(services: Services, caller: Caller, user_id: str | None) -> View:
@@ -75,26 +84,25 @@ async def show_user(services: Services, caller: Caller, user_id: str | None) -> 
         InvalidRequest: the caller is no user.
         NotFound: there is no such user, or the caller may not see it.
     """
-    wanted = user_id or caller.user_id
-    if wanted is None:
-        raise InvalidRequest("Say whom to show: /user/info?user_id=...", param="user_id")
-    await services.store.journal.flush()
-    user = await services.store.users.get(wanted)
-    if user is None or not (sees_everything(caller) or wanted == caller.user_id):
-        raise NotFound(f"No such user: {wanted!r}.", param="user_id")
+    user = await _require_visible(services, caller, user_id)
+    wanted = user.user_id
     keys, _ = await services.store.keys.select(KeyFilter(user_id=wanted), limit=_MANY)
     teams, _ = await list_teams(services, caller, wanted)
-    organizations = await services.store.users.organizations([wanted])
+    organizations = await services.store.organizations.of_users([wanted])
     return {
         "user_id": wanted,
         "user_info": user_view(user, [team["team_id"] for team in teams]),
         "keys": [listed_key_view(key) for key in keys],
         "teams": teams,
-        "organization_memberships": [
-            {"organization_id": member.organization_id, "user_id": wanted, "user_role": member.role}
-            for member in organizations
-        ],
+        "organization_memberships": [affiliation_view(member) for member in organizations],
     }
+
+
+async def show_user_alone(services: Services, caller: Caller, user_id: str | None) -> View:
+    """A user with the ids of its teams; the same errors as `show_user`."""
+    user = await _require_visible(services, caller, user_id)
+    teams = await services.store.users.memberships([user.user_id])
+    return user_view(user, [member.team_id for member in teams])
 
 
 async def list_users(
@@ -127,7 +135,7 @@ async def update_user(services: Services, caller: Caller, fields: Mapping[str, A
     user = await services.store.users.get(user_id)
     if user is not None:
         columns = {
-            **budget_columns(fields, services.clock.now(), user),
+            **budget_columns(fields, services.present(), user),
             **plain_columns(fields, *_PLAIN),
             **({"user_role": fields["user_role"]} if fields.get("user_role") else {}),
             "extra": user.extra | extras(fields, USER_EXTRAS),
@@ -137,7 +145,6 @@ async def update_user(services: Services, caller: Caller, fields: Mapping[str, A
         user = await services.store.users.update(user_id, columns)
     if user is None:
         raise NotFound(f"No such user: {user_id!r}.", param="user_id")
-    services.changed("user", user_id)
     teams = [member.team_id for member in await services.store.users.memberships([user_id])]
     return {"user_id": user_id, "data": user_view(user, teams)}
 
@@ -173,9 +180,18 @@ async def delete_users(services: Services, user_ids: Sequence[str]) -> View:
         raise NotFound(f"No such user: {missing[0]!r}.", param="user_ids")
     await services.store.journal.flush()
     deleted = await services.store.users.delete(user_ids)
-    for user_id in user_ids:
-        services.changed("user", user_id)
     return {"deleted_users": deleted}
+
+
+async def _require_visible(services: Services, caller: Caller, user_id: str | None) -> UserRecord:
+    wanted = user_id or caller.user_id
+    if wanted is None:
+        raise InvalidRequest("Say whom to show: ?user_id=...", param="user_id")
+    await services.store.journal.flush()
+    user = await services.store.users.get(wanted)
+    if user is None or not (sees_everything(caller) or wanted == caller.user_id):
+        raise NotFound(f"No such user: {wanted!r}.", param="user_id")
+    return user
 
 
 async def _require_maker(services: Services, caller: Caller, fields: Mapping[str, Any]) -> None:

@@ -6,16 +6,19 @@ from typing import Any
 
 from sekisho.core.caller import BudgetWindow
 from sekisho.core.money import dollars_from_nano
+from sekisho.store.limits import in_force
 from sekisho.store.records import (
     Administered,
     Budgeted,
     BudgetRecord,
     KeyRecord,
     Limits,
+    OrganizationMember,
     TeamMember,
     TeamRecord,
     UserRecord,
 )
+from sekisho.store.teams import Seat
 
 View = dict[str, Any]
 
@@ -41,8 +44,6 @@ def key_view(record: KeyRecord) -> View:
         "project_id": record.project_id,
         "organization_id": record.organization_id,
         "access_group_ids": list(record.access_group_ids),
-        "blocked": record.blocked,
-        "expires": iso(record.expires),
         "allowed_routes": list(record.allowed_routes),
         "key_type": record.key_type,
         "tags": list(record.tags),
@@ -57,7 +58,7 @@ def listed_key_view(record: KeyRecord) -> View:
     return {"token": record.key_hash, **key_view(record)}
 
 
-def team_view(record: TeamRecord, members: Sequence[TeamMember], emails: dict[str, str | None]) -> View:
+def team_view(record: TeamRecord, members: Sequence[TeamMember | Seat], emails: dict[str, str | None]) -> View:
     """A team with its members; `emails` are theirs by user id."""
     limits = record.member_limits or Limits()
     return {
@@ -76,7 +77,7 @@ def team_view(record: TeamRecord, members: Sequence[TeamMember], emails: dict[st
         "team_member_budget_duration": limits.budget_duration,
         "team_member_rpm_limit": limits.rpm_limit,
         "team_member_tpm_limit": limits.tpm_limit,
-        "blocked": record.blocked,
+        "team_member_permissions": list(record.member_permissions),
         "litellm_model_table": None,
         **budgeted_view(record),
         **administration_view(record),
@@ -89,10 +90,20 @@ def membership_view(member: TeamMember) -> View:
         "user_id": member.user_id,
         "team_id": member.team_id,
         "role": member.role,
-        "budget_id": member.budget_id,
-        "spend": dollars_from_nano(member.spend),
-        "total_spend": dollars_from_nano(member.total_spend),
+        **budgeted_view(member),
         "litellm_budget_table": {**own_budget_view(member), "allowed_models": list(member.models)},
+    }
+
+
+def affiliation_view(member: OrganizationMember) -> View:
+    """One user's membership of one organisation."""
+    return {
+        "user_id": member.user_id,
+        "organization_id": member.organization_id,
+        "user_role": member.role,
+        **budgeted_view(member),
+        "max_budget_in_organization": dollars(member.max_budget),
+        "litellm_budget_table": own_budget_view(member),
     }
 
 
@@ -105,7 +116,6 @@ def user_view(record: UserRecord, teams: Sequence[str]) -> View:
         "user_alias": record.user_alias,
         "user_role": record.user_role,
         "teams": list(teams),
-        "blocked": record.blocked,
         **budgeted_view(record),
         **administration_view(record),
     }
@@ -133,6 +143,9 @@ def budgeted_view(record: Budgeted) -> View:
         **limits_view(record, record.window_spend if record.budget_limits else ()),
         "temp_budget_increase": dollars(record.temp_budget_increase),
         "temp_budget_expiry": iso(record.temp_budget_expiry),
+        "blocked": record.blocked,
+        "expires": iso(record.expires),
+        "soft_budget_reached": _reaches_soft_budget(record),
         "budget_id": record.budget_id,
         "litellm_budget_table": None if record.budget is None else budget_view(record.budget),
     }
@@ -155,6 +168,7 @@ def limits_view(record: Limits, spent: Sequence[int] = ()) -> View:
         "max_budget": dollars(record.max_budget),
         "soft_budget": dollars(record.soft_budget),
         "budget_duration": record.budget_duration,
+        "budget_timezone": record.budget_timezone,
         "budget_reset_at": iso(record.budget_reset_at),
         "budget_rollover": record.budget_rollover,
         "budget_limits": windows,
@@ -199,6 +213,12 @@ def administration_view(record: Administered) -> View:
 def dollars(nano: int | None) -> float | None:
     """An amount that may be unlimited."""
     return None if nano is None else dollars_from_nano(nano)
+
+
+def _reaches_soft_budget(record: Budgeted) -> bool:
+    """Whether the open window has spent the soft budget that is in force, for which an alert was or will be given."""
+    soft_budget = in_force(record, record.budget).soft_budget
+    return soft_budget is not None and record.spend >= soft_budget
 
 
 def _per_model(limits: Mapping[str, int | None]) -> dict[str, int] | None:

@@ -52,6 +52,7 @@ class WishFields(Struct):
     num_retries: object = None
     timeout: object = None
     drop_params: object = None
+    priority: object = None
     litellm_session_id: object = None
     litellm_trace_id: object = None
 
@@ -66,6 +67,7 @@ class Wishes(TypedDict):
     num_retries: int | None
     timeout: float | None
     drop_params: bool | None
+    priority: int | None
 
 
 def is_gateway_field(name: str) -> bool:
@@ -90,6 +92,7 @@ def read_wishes(fields: WishFields) -> Wishes:
         num_retries=read_optional(fields.num_retries, "num_retries", _read_count),
         timeout=read_optional(fields.timeout, "timeout", _read_timeout),
         drop_params=read_optional(fields.drop_params, "drop_params", read_flag),
+        priority=read_optional(fields.priority, "priority", _read_count),
     )
 
 

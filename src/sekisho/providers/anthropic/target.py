@@ -45,6 +45,8 @@ def resolve(deployment: Deployment, environment: ProviderEnvironment) -> ApiTarg
         urls={(_DIALECT, "chat"): url, (_DIALECT, "count_tokens"): f"{url}/count_tokens"},
         headers={"x-api-key": key, **read_headers(params, where)},
         identity=name_key(key),
+        listing=f"{url.removesuffix(_MESSAGES)}/v1/models?limit=1000",
+        listing_headers={"anthropic-version": "2023-06-01"},
     )
     return ApiTarget(
         deployment,

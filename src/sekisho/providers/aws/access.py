@@ -3,29 +3,34 @@
 from collections.abc import Mapping
 
 from sekisho.core.clock import Clock
-from sekisho.core.errors import UpstreamError, UpstreamMisconfigured, UpstreamUnavailable
-from sekisho.core.target import SignedRequest
+from sekisho.core.errors import UpstreamError, UpstreamUnavailable
+from sekisho.core.target import Sender, SignedRequest
 from sekisho.providers.aws.chain import CredentialFailure
-from sekisho.providers.aws.credentials import CredentialSource
 from sekisho.providers.aws.errors import NativeError
+from sekisho.providers.aws.sessions import RoleSessions
 from sekisho.providers.aws.signing import Place, Signer
-from sekisho.providers.common.failures import MISCONFIGURED_COOLDOWN
+from sekisho.providers.common.failures import misconfigured
+
+_AWAY_SECONDS = 10.0
+"""How long a target is left alone when nobody can be asked for its keys."""
 
 
 class AwsAccess:
-    """Authorises requests to one service in one region. `auth` is a source of keys, or a bearer key."""
+    """Authorises requests to one service in one region. `auth` gives keys for a sender, or is a bearer key."""
 
-    def __init__(self, region: str, service: str, auth: CredentialSource | str, clock: Clock) -> None:
+    def __init__(self, region: str, service: str, auth: RoleSessions | str, clock: Clock) -> None:
         self._signer = Signer(region, service)
         self._auth = auth
         self._clock = clock
 
-    async def authorize(self, place: Place, headers: Mapping[str, str], body: bytes) -> SignedRequest:
+    async def authorize(
+        self, place: Place, headers: Mapping[str, str], body: bytes, sender: Sender | None = None
+    ) -> SignedRequest:
         """The request with what proves its sender. Raises UpstreamError when no credentials can be had."""
         if isinstance(self._auth, str):
             return SignedRequest(place.url, {**headers, "host": place.host, "authorization": f"Bearer {self._auth}"})
         try:
-            keys = await self._auth.keys()
+            keys = await self._auth.source(sender).keys()
         except CredentialFailure as failure:
             raise _credential_error(failure) from failure
         return SignedRequest(place.url, self._signer.sign(place, headers, body, keys, self._clock.now()))
@@ -42,9 +47,14 @@ class AwsAccess:
 
 
 def _credential_error(failure: CredentialFailure) -> UpstreamError:
-    """The deployment cannot be called for want of keys; another one may have its own."""
-    if failure.kind == "unavailable":
-        return UpstreamUnavailable(failure.message, verdict="elsewhere", native="CredentialsUnavailable", cooldown=10.0)
-    return UpstreamMisconfigured(
-        failure.message, verdict="elsewhere", native="CredentialsRefused", cooldown=MISCONFIGURED_COOLDOWN
+    """The deployment cannot be called for want of keys; another one may have its own. Why is for the log only."""
+    if failure.kind != "unavailable":
+        return misconfigured("The credential chain", "CredentialsRefused", failure.message)
+    error = UpstreamUnavailable(
+        "The keys of the model's deployment cannot be had now.",
+        verdict="elsewhere",
+        native="CredentialsUnavailable",
+        cooldown=_AWAY_SECONDS,
     )
+    error.add_note(f"The credential chain says: {failure.message}")
+    return error

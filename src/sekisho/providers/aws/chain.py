@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from sekisho.providers.aws.clients import make_client
 from sekisho.providers.aws.signing import Keys
 
 DURATION = 3600
@@ -38,7 +39,7 @@ class CredentialSettings(Struct, frozen=True, kw_only=True):
     """Which keys to use. Equal settings share their keys.
 
     Without static keys and profile it is botocore's default chain. web_identity_token: a token, or the path of a file
-    that holds one. session_tags: pairs of key and value.
+    that holds one. session_tags: pairs of key and value. sts_endpoint: None for the region's own.
     """
 
     region: str
@@ -140,33 +141,10 @@ def _role_request(settings: CredentialSettings) -> dict[str, Any]:
 
 def _ask_sts(settings: CredentialSettings, base: Keys | None, operation: str, request: dict[str, Any]) -> Keys:
     def ask() -> Keys:
-        with contextlib.closing(_sts_client(settings, base)) as client:
+        with contextlib.closing(make_client("sts", settings.region, base, settings.sts_endpoint)) as client:
             return _read_keys(getattr(client, operation)(**request))
 
     return _translating(ask, f"the role {settings.role_arn}")
-
-
-def _sts_client(settings: CredentialSettings, base: Keys | None) -> Any:
-    """A client of `aws_sts_endpoint`, botocore's AWS_ENDPOINT_URL_STS or the region's STS; unsigned without keys."""
-    from botocore import UNSIGNED  # noqa: PLC0415 - see the module's docstring
-    from botocore.config import Config  # noqa: PLC0415
-    from botocore.session import Session  # noqa: PLC0415
-
-    config = Config(
-        retries={"total_max_attempts": 2, "mode": "standard"},
-        connect_timeout=3,
-        read_timeout=5,
-        **({"signature_version": UNSIGNED} if base is None else {}),
-    )
-    return Session().create_client(
-        "sts",
-        region_name=settings.region,
-        endpoint_url=settings.sts_endpoint,
-        aws_access_key_id=base.access_key_id if base else None,
-        aws_secret_access_key=base.secret_access_key if base else None,
-        aws_session_token=base.session_token if base else None,
-        config=config,
-    )
 
 
 def _read_keys(answer: dict[str, Any]) -> Keys:

@@ -7,7 +7,10 @@ Each distinct `CredentialSettings` has one `CredentialSource`, shared by all dep
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from sekisho.core.clock import Clock
 from sekisho.providers.aws.chain import (
@@ -17,6 +20,7 @@ from sekisho.providers.aws.chain import (
     assume_role,
     assume_role_with_token,
 )
+from sekisho.providers.aws.clients import in_thread
 from sekisho.providers.aws.signing import Keys
 
 AHEAD = 300.0
@@ -30,6 +34,9 @@ RECHECK = 60.0
 
 PAUSE = 5.0
 """How long after a failure nobody asks again, and how long new keys are kept even if they are refused."""
+
+_AT_ONCE = 4
+"""How many sessions of one role are asked for at the same time."""
 
 
 class CredentialSource:
@@ -136,18 +143,55 @@ def source_for(settings: CredentialSettings, clock: Clock) -> CredentialSource:
     return source
 
 
+class _Desk:
+    """Where the sessions of one role are asked for: a few at a time, and by nobody for a moment after it was away."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._closed_until = float("-inf")
+        self._failure: CredentialFailure | None = None
+
+    async def ask(self, work: Callable[[], Keys]) -> Keys:
+        """What `work` gives. Raises CredentialFailure."""
+        async with self._places:
+            if self._failure is not None and self._clock.monotonic() < self._closed_until:
+                raise self._failure.with_traceback(None)
+            try:
+                keys = await in_thread(work)
+            except CredentialFailure as failure:
+                if failure.kind == "unavailable":
+                    self._failure, self._closed_until = failure, self._clock.monotonic() + PAUSE
+                raise
+            self._failure = None
+            return keys
+
+
+_desks: "weakref.WeakValueDictionary[tuple[CredentialSettings, Clock], _Desk]" = weakref.WeakValueDictionary()
+
+
+def _desk_for(settings: CredentialSettings, clock: Clock) -> _Desk:
+    """The one desk of a role, whatever its sessions are called."""
+    role = replace(settings, session_name="", session_tags=())
+    desk = _desks.get((role, clock))
+    if desk is None:
+        desk = _desks[role, clock] = _Desk(clock)
+    return desk
+
+
 def _make_source(settings: CredentialSettings, clock: Clock) -> CredentialSource:
     if settings.role_arn is None:
         finder = KeyFinder(settings)
         forget = finder.forget if settings.access_key_id is None else None
-        return CredentialSource(lambda: asyncio.to_thread(finder.find), clock, forget=forget)
+        return CredentialSource(lambda: in_thread(finder.find), clock, forget=forget)
+    desk = _desk_for(settings, clock)
     if settings.web_identity_token is not None:
-        return CredentialSource(lambda: asyncio.to_thread(assume_role_with_token, settings), clock, forget=lambda: None)
+        return CredentialSource(lambda: desk.ask(partial(assume_role_with_token, settings)), clock, forget=lambda: None)
     base = source_for(settings.base(), clock)
 
     async def assume() -> Keys:
         try:
-            return await asyncio.to_thread(assume_role, settings, await base.keys())
+            return await desk.ask(partial(assume_role, settings, await base.keys()))
         except CredentialFailure as failure:
             if failure.kind == "refused":
                 base.expire()
@@ -159,7 +203,7 @@ def _make_source(settings: CredentialSettings, clock: Clock) -> CredentialSource
 async def find_default_credentials() -> bool:
     """Whether botocore's default chain finds anything; a broken configuration counts, for it was meant to be used."""
     try:
-        await asyncio.to_thread(KeyFinder(CredentialSettings(region="")).find)
+        await in_thread(KeyFinder(CredentialSettings(region="")).find)
     except CredentialFailure as failure:
         return failure.kind != "absent"
     return True

@@ -12,12 +12,11 @@ import msgspec
 from sekisho.core.errors import (
     UpstreamError,
     UpstreamMisconfigured,
-    UpstreamRejected,
     UpstreamThrottled,
     UpstreamUnavailable,
     Verdict,
 )
-from sekisho.providers.common.failures import misconfigured, throttled
+from sekisho.providers.common.failures import misconfigured, rejected, throttled
 
 _DAY_COOLDOWN = 3600.0
 """Seconds a target over its daily quota is left alone: when its day ends is not told."""
@@ -120,10 +119,10 @@ def classify_common(error: NativeError, now: float, *, service: str, renewable: 
 
 
 def _throttled(error: NativeError, now: float, service: str) -> UpstreamThrottled:
-    """A quota of the minute is new with the next full minute."""
+    """A quota of the minute is new with the next full minute; one of a day is not mended by any short rest."""
     daily = "per day" in error.text.lower() or "daily" in error.text.lower()
     seconds = error.retry_after or (_DAY_COOLDOWN if daily else 60.0 - now % 60.0)
-    return throttled(service, error.code or None, error.text, seconds)
+    return throttled(service, error.code or None, error.text, seconds, told=daily or error.retry_after is not None)
 
 
 def describe_misconfigured(error: NativeError, service: str, verdict: Verdict = "elsewhere") -> UpstreamMisconfigured:
@@ -135,7 +134,7 @@ def classify_by_status(error: NativeError, service: str) -> UpstreamError:
     """An error without a code that is known."""
     native = error.code or None
     if error.status in (400, 405, 409, 411, 413, 415, 422):
-        return UpstreamRejected(error.text, verdict="never", native=native, status=error.status)
+        return rejected(error.text, native, status=error.status)
     if error.status == 408:
         return UpstreamUnavailable(f"{service} timed out: {error.text}", verdict="never", native=native, status=504)
     if 300 <= error.status < 500:

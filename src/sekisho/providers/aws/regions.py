@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sekisho.core.errors import ConfigError
 
@@ -64,6 +65,13 @@ def regional_endpoint(service: str, region: str) -> str:
     """Amazon's own endpoint of a service (`bedrock-runtime`, `runtime.sagemaker`) in a region."""
     suffix = next((suffix for start, suffix in _DNS_SUFFIXES if region.startswith(start)), "amazonaws.com")
     return f"https://{service}.{region}.{suffix}"
+
+
+def is_amazons(endpoint: str) -> bool:
+    """Whether a URL leads to AWS itself, be it by PrivateLink, and not to a stand-in or somebody's proxy."""
+    host = urlsplit(endpoint).hostname or ""
+    suffixes = ("amazonaws.com", "api.aws", *(suffix for _, suffix in _DNS_SUFFIXES))
+    return host.endswith(tuple(f".{suffix}" for suffix in suffixes))
 
 
 def environment_endpoint(service: str) -> str | None:

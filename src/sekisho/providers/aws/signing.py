@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from msgspec import Struct
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_KEPT_KEYS = 256
 
 
 class Keys(Struct, frozen=True, kw_only=True):
@@ -52,7 +53,8 @@ class Signer:
         self._scope = f"{region}/{service}/aws4_request"
         self._region = region
         self._service = service
-        self._cached: tuple[str, str, bytes] = ("", "", b"")
+        self._day = ""
+        self._keys: dict[str, bytes] = {}
 
     def sign(self, place: Place, headers: Mapping[str, str], body: bytes, keys: Keys, now: float) -> dict[str, str]:
         """All headers of a signed request, `headers` (lower-case names) included; `now` in seconds."""
@@ -74,12 +76,15 @@ class Signer:
         return signed
 
     def _signing_key(self, day: str, secret: str) -> bytes:
-        cached_day, cached_secret, key = self._cached
-        if cached_day != day or cached_secret != secret:
+        """The key of the day for a secret; those of the last few secrets are kept."""
+        if self._day != day or len(self._keys) > _KEPT_KEYS:
+            self._day, self._keys = day, {}
+        key = self._keys.get(secret)
+        if key is None:
             key = f"AWS4{secret}".encode()
             for part in (day, self._region, self._service, "aws4_request"):
                 key = _mac(key, part)
-            self._cached = (day, secret, key)
+            self._keys[secret] = key
         return key
 
 

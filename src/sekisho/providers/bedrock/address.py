@@ -12,12 +12,12 @@ from sekisho.providers.aws.regions import choose_region as choose_aws_region
 from sekisho.providers.aws.regions import environment_endpoint, is_region
 from sekisho.providers.common.settings import check_url
 
-_VENDORS = (
+VENDORS = (  # as a regular expression
     "ai21|amazon|anthropic|cohere|deepseek|google|luma|meta|minimax|mistral|moonshot|moonshotai|nvidia|openai|qwen|"
     "stability|twelvelabs|writer|xai|zai"
 )
 _SCOPES = "global|us-gov|us|eu|apac|jp|au|in|ca|sa|me|af|il|mx"
-_PLAIN_ID = re.compile(rf"((?P<scope>{_SCOPES})\.)?(?P<core>({_VENDORS})\.[^/]+)")
+_PLAIN_ID = re.compile(rf"((?P<scope>{_SCOPES})\.)?(?P<core>({VENDORS})\.[^/]+)")
 _ARN = re.compile(
     r"arn:aws[\w-]*:bedrock:(?P<region>[a-z0-9-]*):(?P<account>\d{12})?:(?P<kind>[a-z-]+)/(?P<id>.+)", re.ASCII
 )
@@ -41,6 +41,12 @@ _HOME_OF_SCOPE = {
     "au": "ap-southeast-2",
     "in": "ap-south-1",
     "us-gov": "us-gov-west-1",
+    "ca": "ca-central-1",
+    "sa": "sa-east-1",
+    "me": "me-central-1",
+    "af": "af-south-1",
+    "il": "il-central-1",
+    "mx": "mx-central-1",
 }
 
 _NATIVE_PATHS = {
@@ -57,6 +63,7 @@ class ModelId(Struct, frozen=True, kw_only=True):
     id: what stands in the URL: a model id, an inference profile id or an ARN.
     scope: the prefix of a cross-region profile (`us`, `global`…), empty for none.
     core: the id without that prefix, by which limits and prices are found; None when the id is opaque.
+    kind: the kind of ARN that the id is, None for a plain id.
     region, account: where the id names them.
     road: the API that the model string asks for (a value of `_ROADS`), None for the usual ones.
     """
@@ -64,6 +71,7 @@ class ModelId(Struct, frozen=True, kw_only=True):
     id: str
     scope: str = ""
     core: str | None = None
+    kind: str | None = None
     region: str | None = None
     account: str | None = None
     road: str | None = None
@@ -101,6 +109,7 @@ def parse_model(model: str) -> ModelId:
         id=rest,
         scope=plain.scope,
         core=plain.core,
+        kind=arn["kind"],
         region=arn["region"] or region,
         account=arn["account"] or None,
         road=road,

@@ -6,7 +6,7 @@ Anthropic's and OpenAI's own paths, errors of the model come in the vendor's sha
 
 from collections.abc import Mapping
 
-from sekisho.core.errors import UpstreamError, UpstreamRejected, UpstreamUnavailable, Verdict
+from sekisho.core.errors import UpstreamError, UpstreamUnavailable, Verdict
 from sekisho.core.wire import WireFault
 from sekisho.providers.aws.errors import (
     NativeError,
@@ -16,12 +16,15 @@ from sekisho.providers.aws.errors import (
     read_error,
     read_fault,
 )
+from sekisho.providers.common.failures import rejected
 from sekisho.providers.common.replies import classify_reply, read_reply, reply_of_fault
 
 SERVICE = "Amazon Bedrock"
 
 _UNAVAILABLE = frozenset({"ServiceUnavailableException", "InternalServerException", "InternalFailure"})
 _MODEL_FAILED = frozenset({"ModelErrorException", "ModelStreamErrorException"})
+_WAKING_REPEATS = 5
+"""How often a cold model is asked again; the AWS SDKs do the same."""
 _OUR_WORDS = frozenset({"corrupt", "malformed_output"})
 
 _CATALOGUE_FAULTS = (
@@ -73,19 +76,20 @@ def classify(error: NativeError, now: float, *, renewable: bool) -> UpstreamErro
         text = error.text.lower().replace("’", "'")
         if any(fault in text for fault in _CATALOGUE_FAULTS):
             return describe_misconfigured(error, SERVICE)
-        return UpstreamRejected(error.text, verdict="never", native=error.code)
+        return rejected(error.text, error.code)
     if error.code in _MODEL_FAILED and error.model_status is not None and error.model_status < 500:
-        return UpstreamRejected(error.text, verdict="never", native=error.code)
+        return rejected(error.text, error.code)
     return _broken(error) or classify_by_status(error, SERVICE)
 
 
 def _broken(error: NativeError) -> UpstreamUnavailable | None:
     """Errors of Bedrock's own; None for other codes."""
     verdict: Verdict
+    repeats = 1
     if error.code in _UNAVAILABLE:
         status, verdict, wait = 503, "same", None
     elif error.code == "ModelNotReadyException":
-        status, verdict, wait = 503, "same", 5.0
+        status, verdict, wait, repeats = 503, "same", 5.0, _WAKING_REPEATS
     elif error.code == "ModelTimeoutException":  # what the model produced until then may be billed
         status, verdict, wait = 504, "never", None
     elif error.code in _MODEL_FAILED or error.code == "corrupt":
@@ -98,6 +102,7 @@ def _broken(error: NativeError) -> UpstreamUnavailable | None:
         f"{SERVICE} failed ({error.code}): {error.text}",
         verdict=verdict,
         native=error.code,
+        repeats=repeats,
         status=status,
         retry_after=wait,
     )

@@ -10,8 +10,10 @@ from sekisho.core.clock import Clock
 from sekisho.core.errors import UpstreamError
 from sekisho.core.model import ModelFacts
 from sekisho.core.money import Price
-from sekisho.core.target import Errand, SignedRequest
+from sekisho.core.target import Check, Errand, SignedRequest
 from sekisho.core.wire import Operation, WireFault, WireRequest
+from sekisho.providers.common.listing import check_listing
+from sekisho.providers.common.prices import check_price
 from sekisho.providers.common.replies import classify_reply, read_reply, reply_of_fault, reply_of_status
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -24,6 +26,7 @@ class Service(Struct, frozen=True, kw_only=True):
     model: the service's own id of the model.
     urls: by dialect and operation. headers: what proves the sender, and what the configuration adds.
     identity: what tells its quota from those of others; never a key itself.
+    listing: the URL of its list of models, where it has one. listing_headers: what that needs beside the key.
     """
 
     provider: str
@@ -33,6 +36,8 @@ class Service(Struct, frozen=True, kw_only=True):
     urls: Mapping[tuple[str, Operation], str]
     headers: Mapping[str, str]
     identity: str
+    listing: str | None = None
+    listing_headers: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
         return f"Service({self.title}, {self.model!r})"  # the headers hold a key
@@ -74,6 +79,14 @@ class ApiTarget:
                 "host": self._hosts[call],
             },
         )
+
+    async def examine(self) -> Sequence[Check]:
+        """Look whether the key is taken, and the model listed. Raises nothing."""
+        service = self._service
+        if service.listing is None:
+            return (Check("key", "warning", "there is nothing to check it by", "run with --call"),)
+        headers = {"accept": "application/json", **service.listing_headers, **service.headers}
+        return [*await check_listing(service.listing, headers, service.model), *check_price(self.price)]
 
     def classify_response(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """What an error response means."""

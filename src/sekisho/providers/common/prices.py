@@ -4,7 +4,7 @@ A table is a `prices.json` beside the provider's code. An unknown model is unpri
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from importlib.resources import files
 
@@ -14,6 +14,7 @@ from msgspec import Struct
 from sekisho.core.errors import ConfigError
 from sekisho.core.money import Price, Rates, Tier, override_rates
 from sekisho.core.money import rate_from_dollars_per_token as rate_per_token
+from sekisho.core.target import Check
 
 CONFIG_KEYS = {
     "input_cost_per_token": "input",
@@ -82,6 +83,14 @@ def configured_price(
     write_5m = overrides.get("cache_write_5m", overrides["input"])
     base = Rates(overrides["input"], overrides["output"], overrides["input"], write_5m, write_5m)
     return Price("config", override_rates(base, overrides))
+
+
+def check_price(price: Price | None) -> Sequence[Check]:
+    """What there is to say of a deployment's price before anybody depends on it."""
+    if price is not None:
+        return ()
+    advice = "set input_cost_per_token and output_cost_per_token, or model_info.base_model"
+    return (Check("price", "warning", "unknown, so that callers with a budget are refused", advice),)
 
 
 def _read_rate(key: str, value: object, where: str) -> int:

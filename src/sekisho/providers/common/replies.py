@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from sekisho.core.errors import UpstreamError, UpstreamRejected, UpstreamUnavailable, Verdict
+from sekisho.core.errors import UpstreamError, UpstreamUnavailable, Verdict
 from sekisho.core.wire import WireFault
-from sekisho.providers.common.failures import misconfigured, throttled
+from sekisho.providers.common.failures import misconfigured, rejected, throttled
 
 _MAX_TEXT = 2000
 _LONGEST_WAIT = 3600.0
@@ -159,13 +159,14 @@ def classify_reply(reply: Reply, now: float, *, service: str) -> UpstreamError:
     if reply.says(_OVERLOADED) or reply.status == 529:
         return _unavailable(reply, service, "elsewhere", 503, cooldown=reply.retry_after or _OVERLOADED_SECONDS)
     if reply.says(_THROTTLED) or reply.status == 429:
-        return throttled(service, reply.native, reply.text, reply.retry_after or 60.0 - now % 60.0)
+        seconds = reply.retry_after or 60.0 - now % 60.0
+        return throttled(service, reply.native, reply.text, seconds, told=reply.retry_after is not None)
     if reply.says(_REFUSED | _NO_MODEL) or reply.status in (401, 403, 404, 410):
         return misconfigured(service, reply.native, reply.text, status=reply.status)
     if reply.says(_TIMED_OUT) or reply.status in (408, 504):  # what the model produced until then may be billed
         return _unavailable(reply, service, "never", 504)
     if reply.status in _REJECTIONS or (reply.status == 0 and reply.says(_CALLERS_FAULT)):
-        return UpstreamRejected(reply.text, verdict="never", native=reply.native, status=reply.status or None)
+        return rejected(reply.text, reply.native, words=reply.words, status=reply.status or None)
     if 300 <= reply.status < 500:
         return misconfigured(service, reply.native, reply.text, status=reply.status)
     if reply.words == ("corrupt",):

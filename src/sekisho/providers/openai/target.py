@@ -52,6 +52,7 @@ def resolve(deployment: Deployment, environment: ProviderEnvironment) -> ApiTarg
         urls=urls,
         headers={**_auth_headers(deployment, model, key), **read_headers(params, where)},
         identity=name_key(key) if key else _KEYLESS,
+        listing=None if model.prefix == "azure" else f"{base}/models",  # Azure's deployments are in no list
     )
     return ApiTarget(
         deployment,

@@ -6,19 +6,23 @@ component to ask.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from sekisho.config.snapshot import Deployment
 from sekisho.core.errors import ConfigError, UpstreamError
 from sekisho.core.model import ModelFacts
 from sekisho.core.money import Price
-from sekisho.core.target import Errand, ProviderEnvironment, SignedRequest
+from sekisho.core.target import Check, Errand, ProviderEnvironment, Sender, SignedRequest
 from sekisho.core.wire import Operation, WireFault, WireRequest
 from sekisho.providers.aws.access import AwsAccess
+from sekisho.providers.aws.chain import CredentialSettings
+from sekisho.providers.aws.checkup import check_identity
+from sekisho.providers.aws.control import ControlPlane, NotTold
 from sekisho.providers.aws.credentials import source_for
 from sekisho.providers.aws.errors import read_error
-from sekisho.providers.aws.regions import choose_region, environment_endpoint, regional_endpoint
+from sekisho.providers.aws.regions import choose_region, environment_endpoint, is_amazons, regional_endpoint
+from sekisho.providers.aws.sessions import RoleSessions, name_sender
 from sekisho.providers.aws.settings import name_identity, read_credentials, role_account
 from sekisho.providers.aws.signing import Place
 from sekisho.providers.common.models import configured_facts
@@ -48,6 +52,7 @@ class SageMakerTarget:
         deployment: Deployment,
         environment: ProviderEnvironment,
         access: AwsAccess,
+        settings: CredentialSettings,
         *,
         name: str,
         component: str | None,
@@ -68,10 +73,21 @@ class SageMakerTarget:
         self.bucket = f"{account or identity}|{region}|{name}" + (f"|{component}" if component else "")
         self._clock = environment.clock
         self._access = access
+        self._settings = name_sender(settings, Sender())
         self._component = {} if component is None else {"x-amzn-sagemaker-inference-component": component}
         path = f"{endpoint}/endpoints/{quote(name, safe='')}"
         self._whole = Place.of(f"{path}/invocations")
         self._stream = Place.of(f"{path}/invocations-response-stream")
+
+    async def examine(self) -> Sequence[Check]:
+        """Look at the keys, and whether the endpoint is in service. Raises nothing."""
+        settings, region = self._settings, self.region
+        keys = source_for(settings, self._clock).keys
+        sts = ControlPlane("sts", region, keys, settings.sts_endpoint)
+        identity = await check_identity(sts, settings, region, self._clock, None)
+        if identity.verdict == "broken" or not is_amazons(self._whole.url):
+            return (identity,)
+        return (identity, await _check_endpoint(ControlPlane("sagemaker", region, keys), self.upstream_model))
 
     async def sign(self, request: WireRequest, errand: Errand) -> SignedRequest:
         """Address and sign a request. Raises UpstreamError when no credentials can be had."""
@@ -82,7 +98,7 @@ class SageMakerTarget:
         else:
             headers["accept"] = "application/json"
         place = self._stream if errand.stream else self._whole
-        return await self._access.authorize(place, headers, request.body)
+        return await self._access.authorize(place, headers, request.body, errand.sender)
 
     def classify_response(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """What an error response means; refused credentials are fetched anew for the next attempt."""
@@ -108,7 +124,8 @@ def resolve(deployment: Deployment, environment: ProviderEnvironment) -> SageMak
     return SageMakerTarget(
         deployment,
         environment,
-        AwsAccess(region, "sagemaker", source_for(settings, environment.clock), environment.clock),
+        AwsAccess(region, "sagemaker", RoleSessions(settings, environment.clock), environment.clock),
+        settings,
         name=name,
         component=_read_component(params, where),
         region=region,
@@ -118,6 +135,18 @@ def resolve(deployment: Deployment, environment: ProviderEnvironment) -> SageMak
         facts=configured_facts(ModelFacts(), info, where),
         price=configured_price(None, params, info, where),
     )
+
+
+async def _check_endpoint(plane: ControlPlane, name: str) -> Check:
+    try:
+        status = await plane.ask(lambda client: client.describe_endpoint(EndpointName=name)["EndpointStatus"])
+    except NotTold as failure:
+        if failure.kind in ("denied", "unreached"):
+            return Check("model", "warning", failure.message, "allow sagemaker:DescribeEndpoint, or run with --call")
+        return Check("model", "broken", failure.message, "check the endpoint's name and the region")
+    if status not in ("InService", "Updating", "SystemUpdating"):
+        return Check("model", "broken", f"the endpoint is {status}", "bring it into service")
+    return Check("model", "ok", f"the endpoint is {status}")
 
 
 def _read_component(params: Mapping[str, object], where: str) -> str | None:

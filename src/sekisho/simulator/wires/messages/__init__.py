@@ -10,7 +10,7 @@ from sekisho.simulator.http import Request
 from sekisho.simulator.model import load_service_model
 from sekisho.simulator.prompt import Prompt, claude_version
 from sekisho.simulator.wires.aws import write_aws_error
-from sekisho.simulator.wires.base import Counter, Envelope, Said, StreamEvent, Wire
+from sekisho.simulator.wires.base import Counter, Directory, Envelope, Said, StreamEvent, Wire
 from sekisho.simulator.wires.envelopes import ChunkStream, ServerSentEvents
 from sekisho.simulator.wires.messages.errors import word_error, write_anthropic_error
 from sekisho.simulator.wires.messages.read import read_messages
@@ -27,8 +27,24 @@ from sekisho.simulator.wires.messages.rules import (
 )
 from sekisho.simulator.wires.messages.write import stream_message, write_message
 
+_LISTED = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001")
+
 # What stands for `max_tokens` where none is asked for.
 _UNLIMITED = 1_000_000
+
+
+class ClaudeDirectory(Directory):
+    """`GET /v1/models` of Anthropic."""
+
+    def list_models(self) -> dict[str, Any]:
+        """A few models; any other name is served, too."""
+        made = {"type": "model", "created_at": "2026-01-01T00:00:00Z"}
+        entries = [{**made, "id": name, "display_name": name} for name in _LISTED]
+        return {"data": entries, "has_more": False, "first_id": _LISTED[0], "last_id": _LISTED[-1]}
+
+    def write_error(self, error: Refusal) -> tuple[int, dict[str, str], dict[str, Any]]:
+        """Anthropic's shape."""
+        return write_anthropic_error(error)
 
 
 class MessagesWire(Wire):

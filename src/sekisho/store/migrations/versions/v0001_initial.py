@@ -1,4 +1,4 @@
-"""The first schema: the hierarchy and its limits, keys, usage, change counter, kept responses."""
+"""The first schema: the hierarchy and its limits, keys, usage, kept responses."""
 
 from typing import Any
 
@@ -14,13 +14,6 @@ depends_on = None
 
 def upgrade() -> None:
     """Create every table."""
-    op.create_table(
-        "changes",
-        sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
-        sa.Column("counter", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_changes"),
-        comment="One row; its counter goes up with every administrative change, so that other processes notice",
-    )
     _create_hierarchy()
     _create_models()
     _create_keys()
@@ -30,15 +23,16 @@ def upgrade() -> None:
     _create_responses()
     _create_audit()
     _create_jobs()
+    _create_roads()
 
 
 def downgrade() -> None:
     """Drop every table."""
     hierarchy = ("tags", "customers", "projects", "team_members", "teams", "organization_members", "organizations")
     limits = ("users", "fallbacks", "models", "access_groups", "budgets")
-    money = ("accounts", "workers", "leases", "grants", "daily", "daily_tags")
-    calls = ("jobs", "audit_head", "audit", "responses", *money, "usage")
-    for table in (*calls, "replaced_keys", "keys", *hierarchy, *limits, "changes"):
+    money = ("accounts", "budget_alerts", "workers", "leases", "grants", "daily", "daily_tags", "daily_parts")
+    calls = ("roads", "jobs", "audit_head", "audit", "responses", *money, "usage", "usage_callers", "usage_roads")
+    for table in (*calls, "replaced_keys", "keys", *hierarchy, *limits):
         op.drop_table(table)
 
 
@@ -65,14 +59,12 @@ def _create_hierarchy() -> None:
         _text("user_email"),
         _text("user_alias"),
         _text("user_role", nullable=False),
-        _flag("blocked"),
         sa.UniqueConstraint("user_email", name="uq_users_user_email"),
     )
     _create_level(
         "organizations",
         _text("organization_id", nullable=False),
         _text("organization_alias", nullable=False),
-        _flag("blocked"),
     )
     _create_level(
         "teams",
@@ -81,7 +73,7 @@ def _create_hierarchy() -> None:
         _text("organization_id"),
         sa.Column("access_group_ids", _json(), nullable=False),
         sa.Column("member_limits", _json()),
-        _flag("blocked"),
+        sa.Column("member_permissions", _json(), nullable=False),
         _refers("teams", "organization_id", "organizations"),
     )
     _create_members()
@@ -91,7 +83,6 @@ def _create_hierarchy() -> None:
         _text("team_id", nullable=False),
         _text("project_alias"),
         _text("description"),
-        _flag("blocked"),
         _refers("projects", "team_id", "teams"),
     )
     _create_level(
@@ -99,11 +90,12 @@ def _create_hierarchy() -> None:
         _text("user_id", nullable=False),
         _text("alias"),
         _text("default_model"),
-        _flag("blocked"),
         comment="End users: whom callers say that they call for",
     )
     _create_level("tags", _text("name", nullable=False), _text("description"))
     op.create_index("ix_teams_organization_id", "teams", ["organization_id"])
+    for table, identity in (("users", "user_id"), ("teams", "team_id"), ("customers", "user_id")):
+        op.create_index(f"ix_{table}_created_at_{identity}", table, ["created_at", identity])
     op.create_index("ix_projects_team_id", "projects", ["team_id"])
 
 
@@ -151,8 +143,10 @@ def _create_members() -> None:
         _text("organization_id", nullable=False),
         _text("user_id", nullable=False),
         _text("role", nullable=False),
+        *_budget(),
         _refers("organization_members", "organization_id", "organizations", ondelete="CASCADE"),
         _refers("organization_members", "user_id", "users", ondelete="CASCADE"),
+        _refers("organization_members", "budget_id", "budgets"),
         sa.PrimaryKeyConstraint("organization_id", "user_id", name="pk_organization_members"),
     )
     op.create_table(
@@ -167,6 +161,7 @@ def _create_members() -> None:
         sa.PrimaryKeyConstraint("team_id", "user_id", name="pk_team_members"),
     )
     op.create_index("ix_organization_members_user_id", "organization_members", ["user_id"])
+    op.create_index("ix_organization_members_budget_id", "organization_members", ["budget_id"])
     op.create_index("ix_team_members_user_id", "team_members", ["user_id"])
     op.create_index("ix_team_members_budget_id", "team_members", ["budget_id"])
 
@@ -179,8 +174,6 @@ def _create_keys() -> None:
         _text("account_id", nullable=False),
         *map(_text, ("key_alias", "user_id", "team_id", "project_id", "organization_id")),
         sa.Column("access_group_ids", _json(), nullable=False),
-        sa.Column("expires", sa.Double),
-        _flag("blocked"),
         _text("key_type", nullable=False),
         sa.Column("allowed_routes", _json(), nullable=False),
         sa.Column("tags", _json(), nullable=False),
@@ -194,6 +187,7 @@ def _create_keys() -> None:
     )
     for column in ("user_id", "team_id", "project_id", "organization_id"):
         op.create_index(f"ix_keys_{column}", "keys", [column])
+    op.create_index("ix_keys_created_at_key_hash", "keys", ["created_at", "key_hash"])
     op.create_table(
         "replaced_keys",
         sa.Column("key_hash", sa.LargeBinary, nullable=False),
@@ -206,36 +200,61 @@ def _create_keys() -> None:
 
 
 def _create_usage() -> None:
+    _create_repeated(
+        "usage_callers",
+        sa.Column("key_hash", sa.LargeBinary),
+        *map(_text, ("key_alias", "user_id", "team_id", "organization_id", "project_id")),
+        comment="Who called, once for all calls; `digest` is of all that follows it",
+    )
+    for column in ("key_hash", "user_id", "team_id"):
+        op.create_index(f"ix_usage_callers_{column}", "usage_callers", [column])
+    served_by = ("model_group", "deployment_id", "provider", "upstream_model", "account", "region", "price_version")
+    _create_repeated(
+        "usage_roads",
+        _text("call_type", nullable=False),
+        *map(_text, served_by),
+        _flag("simulated"),
+        comment="What was asked of whom, once for all calls; `digest` is of all that follows it",
+    )
     op.create_table(
         "usage",
         sa.Column("id", sa.LargeBinary, nullable=False),
-        _text("call_type", nullable=False),
-        _number("started_at"),
-        _number("ended_at"),
+        sa.Column("caller_id", sa.Integer, nullable=False),
+        sa.Column("road_id", sa.Integer, nullable=False),
+        *map(_number, ("started_at", "ended_at")),
         sa.Column("ttft_ms", sa.Integer),
-        sa.Column("key_hash", sa.LargeBinary),
-        *map(_text, ("key_alias", "user_id", "team_id")),
         _text("model", nullable=False),
-        *map(_text, ("model_group", "deployment_id", "provider", "upstream_model", "account", "region")),
         *map(_number, ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")),
         sa.Column("cost_nano", sa.BigInteger),
-        _text("price_version"),
         _text("status", nullable=False),
         sa.Column("http_status", sa.SmallInteger, nullable=False),
         _text("error_class"),
-        *map(_flag, ("estimated", "simulated", "streamed")),
+        *map(_flag, ("estimated", "streamed")),
         *map(_text, ("session_id", "agent", "agent_version", "agent_id", "parent_id", "end_user", "requester_ip")),
         sa.Column("tags", _json()),
         sa.Column("retries", sa.SmallInteger, nullable=False),
         sa.Column("fallbacks", sa.SmallInteger, nullable=False),
-        *map(_text, ("organization_id", "project_id")),
         sa.Column("overrun_nano", sa.BigInteger),
+        sa.Column("attempts", _json()),
         sa.PrimaryKeyConstraint("id", name="pk_usage"),
+        comment="Every call; what repeats is in `usage_callers` and `usage_roads`, which stay when rows are deleted",
     )
-    for columns in (["key_hash"], ["user_id"], ["team_id"], []):
-        by_time = [*columns, "started_at"]
-        op.create_index(f"ix_usage_{'_'.join(by_time)}", "usage", by_time)
+    op.create_index("ix_usage_started_at", "usage", ["started_at"])
+    op.create_index("ix_usage_caller_id_started_at", "usage", ["caller_id", "started_at"])
     op.create_index("ix_usage_session_id", "usage", ["session_id"])
+
+
+def _create_repeated(table: str, *columns: sa.Column[Any], comment: str) -> None:
+    """What repeats in usage rows, under a number."""
+    op.create_table(
+        table,
+        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        *columns,
+        sa.PrimaryKeyConstraint("id", name=f"pk_{table}"),
+        sa.UniqueConstraint("digest", name=f"uq_{table}_digest"),
+        comment=comment,
+    )
 
 
 def _create_money() -> None:
@@ -248,6 +267,21 @@ def _create_money() -> None:
         sa.PrimaryKeyConstraint("account", name="pk_accounts"),
         comment="What is spent of every budget window, and what workers have set aside of it; nano-dollars, or calls",
     )
+    was_wanted = sa.text("wanted_at IS NOT NULL")
+    op.create_index(
+        "ix_accounts_wanted_at", "accounts", ["wanted_at"], sqlite_where=was_wanted, postgresql_where=was_wanted
+    )
+    op.create_table(
+        "budget_alerts",
+        _text("account", nullable=False),
+        *(_text(name, nullable=False) for name in ("kind", "object_id")),
+        _text("alias"),
+        *map(_number, ("soft_budget", "spent")),
+        sa.Column("at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("account", "soft_budget", name="pk_budget_alerts"),
+        comment="The accounts that have passed their soft budget, each told once",
+    )
+    op.create_index("ix_budget_alerts_at", "budget_alerts", ["at"])
     op.create_table(
         "workers",
         _text("worker", nullable=False),
@@ -288,7 +322,16 @@ def _create_daily() -> None:
         sa.PrimaryKeyConstraint("digest", name="pk_daily_tags"),
         comment="The same for each tag; a call with two tags counts for both",
     )
-    for table, columns in {"daily": ("key_hash", "user_id", "team_id"), "daily_tags": ("tag",)}.items():
+    op.create_table(
+        "daily_parts",
+        *_day_of(),
+        _text("tag", nullable=False),
+        _text("part", nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="pk_daily_parts"),
+        comment="The roll-ups added up further, by fewer columns: what everybody did costs few rows to read",
+    )
+    op.create_index("ix_daily_parts_part_day", "daily_parts", ["part", "day"])
+    for table, columns in {"daily": ("key_hash", "user_id", "team_id"), "daily_tags": ("tag", "key_hash")}.items():
         op.create_index(f"ix_{table}_day", table, ["day"])
         for column in columns:
             op.create_index(f"ix_{table}_{column}_day", table, [column, "day"])
@@ -318,6 +361,17 @@ def _create_responses() -> None:
         comment="Prompts and answers, of clients that asked for them to be kept, where that is switched on",
     )
     op.create_index("ix_responses_expires_at", "responses", ["expires_at"])
+
+
+def _create_roads() -> None:
+    op.create_table(
+        "roads",
+        _text("worker", nullable=False),
+        sa.Column("at", sa.Double, nullable=False),
+        sa.Column("state", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("worker", name="pk_roads"),
+        comment="What each process uses of upstreams' quotas and who waits there, told to the others",
+    )
 
 
 def _create_jobs() -> None:
@@ -380,6 +434,7 @@ def _limits() -> list[sa.Column[Any]]:
         sa.Column("max_budget", sa.BigInteger),
         sa.Column("soft_budget", sa.BigInteger),
         _text("budget_duration"),
+        _text("budget_timezone"),
         sa.Column("budget_reset_at", sa.Double),
         sa.Column("budget_started_at", sa.Double),
         _flag("budget_rollover"),
@@ -399,6 +454,8 @@ def _budget() -> list[sa.Column[Any]]:
         _text("budget_id"),
         sa.Column("temp_budget_increase", sa.BigInteger),
         sa.Column("temp_budget_expiry", sa.Double),
+        _flag("blocked"),
+        sa.Column("expires", sa.Double),
     ]
 
 

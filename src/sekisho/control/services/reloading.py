@@ -1,0 +1,22 @@
+"""Reading the configuration anew."""
+
+from sekisho.control.services.context import Services
+from sekisho.control.services.views import View
+from sekisho.core.errors import ConfigError, InvalidRequest
+
+
+async def reload_configuration(services: Services) -> View:
+    """Let the files of the configuration count anew, here at once and in other processes in a moment.
+
+    Raises:
+        InvalidRequest: they cannot be used; with file, line, key and what is wrong. What was in use stays in use.
+    """
+    try:
+        reloaded = await services.reloader.reload()
+    except ConfigError as error:
+        raise InvalidRequest(f"The configuration cannot be used, so nothing has changed. {error}") from error
+    return {
+        "status": "reloaded" if reloaded.changed else "unchanged",
+        "models": sorted(services.worlds.snapshot.groups),
+        "warnings": [f"{finding.where}: {finding.message}" for finding in reloaded.findings],
+    }

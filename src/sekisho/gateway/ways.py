@@ -1,0 +1,63 @@
+"""The ways that a call may go: model groups, and in each of them deployments in the order to try them."""
+
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from sekisho.config.snapshot import Deployment
+from sekisho.core.target import Target
+from sekisho.policy.routing.fallbacks import Fallbacks
+from sekisho.policy.routing.load import Load
+
+
+class Candidate(Struct, frozen=True):
+    """A deployment and the target it resolves to.
+
+    wait: when it is not 0, nothing is to be tried now, but what comes next is to be asked for in so many seconds:
+      waiting costs less than leaving the session's prompt cache.
+    full: whether it has probably no room for the call now.
+    load: what the call probably puts on it; None when it does not count there.
+    most_parallel: how many calls it serves at once.
+    """
+
+    deployment: Deployment
+    target: Target
+    wait: float = 0.0
+    full: bool = False
+    load: Load | None = None
+    most_parallel: int | None = None
+
+
+class Road(Struct, frozen=True):
+    """One model group, with its candidates in the order to try them.
+
+    targets: one for each model, price and set of limits among the targets that may be tried.
+    everyone: gives all that a call may wait for, the busy ones too, which are none of the candidates now.
+    """
+
+    group: str
+    candidates: Iterable[Candidate]
+    targets: tuple[Target, ...] = ()
+    everyone: Callable[[], Iterable[Candidate]] = tuple
+
+
+class Roads(Struct, frozen=True):
+    """All the ways that a call may go: the group it asks for, and those that may stand in for it, by their names."""
+
+    asked: Road
+    others: dict[str, Road] = {}
+    fallbacks: Fallbacks = Fallbacks()
+
+    @property
+    def meant_for(self) -> Target:
+        """A target of the group that is asked for, or of the first that can be called in its place."""
+        return next(target for road in self.all for target in road.targets)
+
+    @property
+    def all(self) -> list[Road]:
+        """Every road, the one that is asked for first."""
+        return [self.asked, *self.others.values()]
+
+    def pick(self, groups: Iterable[str]) -> list[Road]:
+        """The roads of those of the groups that can be called."""
+        return [self.others[group] for group in groups if group in self.others]

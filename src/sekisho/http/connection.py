@@ -1,0 +1,305 @@
+"""One connection to an upstream, and the answers that come over it, one after the other."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final, cast
+
+import httptools
+
+from sekisho.http.failures import Broken, CallFailed, TimedOut, Timeouts
+
+_MAX_HEADER_BYTES: Final = 64 * 1024
+_MOST_UNREAD: Final = 256 * 1024
+"""Bytes of an answer that may wait here for a slow reader; then the upstream is held back."""
+_NO_DEADLINE: Final = float("inf")
+
+
+class UpstreamResponse:
+    """An answer, from the moment its status line is awaited. To be closed, whatever happens."""
+
+    __slots__ = (
+        "_connection",
+        "_failure",
+        "_headers",
+        "_idle",
+        "_parts",
+        "_waiter",
+        "complete",
+        "head",
+        "status",
+        "unread",
+    )
+
+    def __init__(self, connection: "Connection", head: "asyncio.Future[None]", idle: float) -> None:
+        self.status = 0
+        self.complete = False
+        self.unread = 0
+        self.head: Final = head
+        self._headers: list[tuple[bytes, bytes]] | dict[str, str] = {}
+        self._connection = connection
+        self._parts: list[bytes] = []
+        self._failure: CallFailed | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._idle = idle
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers by their lower-case names; of one that came twice, the last."""
+        if isinstance(self._headers, list):
+            self._headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
+        return self._headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """What has arrived, as it arrives; a chunk is not an event. Raises Broken or TimedOut."""
+        while True:
+            if parts := self._parts:
+                chunk = parts[0] if len(parts) == 1 else b"".join(parts)
+                parts.clear()
+                self.unread = 0
+                self._connection.take_more(self)
+                yield chunk
+            elif self._failure is not None:
+                raise self._failure
+            elif self.complete:
+                return
+            else:
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+
+    async def read(self, cap: int) -> bytes:
+        """The whole body. Raises Broken when it is longer than `cap` bytes, else Broken or TimedOut."""
+        pieces: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks():
+            size += len(chunk)
+            if size > cap:
+                raise Broken(f"the answer is longer than {cap} bytes")
+            pieces.append(chunk)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        """Drop the connection if the body has not come to its end; otherwise it is already back in the pool."""
+        if not self.complete:
+            self._connection.abort()
+
+    def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> float:
+        """The head has come. Returns the seconds of silence allowed from here on."""
+        self.status, self._headers = status, headers
+        if not self.head.done():
+            self.head.set_result(None)
+        return self._idle
+
+    def add(self, part: bytes) -> None:
+        """A part of the body has come."""
+        self._parts.append(part)
+        self.unread += len(part)
+        self._wake()
+
+    def end(self) -> None:
+        """The body is complete."""
+        self.complete = True
+        self._wake()
+
+    def fail(self, failure: CallFailed) -> None:
+        """Nothing more will come."""
+        self._failure = failure
+        if not self.head.done():
+            self.head.set_exception(failure)
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class Connection(asyncio.Protocol):
+    """A connection that carries one request at a time. `idle_since` is when it last became free, by the loop's clock.
+
+    release: called when an answer is complete and the connection can carry another request. standing: all connections
+    that stand; this one is among them from its beginning to its end.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, release: "Callable[[Connection], None]", standing: "set[Connection]"
+    ) -> None:
+        self.idle_since = 0.0
+        self._loop = loop
+        self._release = release
+        self._standing = standing
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer: UpstreamResponse | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._header_bytes = 0
+        self._framed = False  # whether the body's end can be told from the end of the connection
+        self._passing = False  # inside an interim answer, such as 100 Continue
+        self._stray = False  # an answer that nobody asked for has begun
+        self._paused = False
+        self._deadline = _NO_DEADLINE
+        self._allowed = 0.0
+        self._end = _NO_DEADLINE  # of all the time that the call may take
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request can be sent now."""
+        return self._transport is not None and not self._transport.is_closing() and self._answer is None
+
+    def send(self, head: bytes, body: bytes, timeouts: Timeouts, end: float = _NO_DEADLINE) -> UpstreamResponse:
+        """Send a request; the answer's `head` is done when its status line and headers have come.
+
+        `end` is when the whole answer must be there, by the loop's clock.
+        """
+        assert self._transport is not None
+        self._end = end
+        answer = self._answer = UpstreamResponse(self, self._loop.create_future(), timeouts.idle)
+        self._header_bytes = 0
+        self._allow(timeouts.first)
+        self._transport.writelines((head, body))
+        return answer
+
+    def abort(self) -> None:
+        """Drop the connection at once, and whatever was under way on it."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._lose(Broken("the call was given up"))
+
+    def take_more(self, answer: UpstreamResponse) -> None:
+        """What was held back of this answer may come."""
+        if self._paused and answer is self._answer and self._transport is not None:
+            self._paused = False
+            self._allow(self._allowed)
+            self._transport.resume_reading()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class does not say so
+        self._standing.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, which is how a body without a length ends."""
+        self._standing.discard(self)
+        answer = self._answer
+        if answer is not None and exc is None and answer.status and not self._framed:
+            self._settle(answer, reusable=False)
+        cause = "closed by the upstream" if exc is None else f"{type(exc).__name__}: {exc}"[:200]
+        self._lose(Broken(cause))
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self._answer is None:  # nobody asked: what this connection says cannot be trusted any more
+            self.abort()
+            return
+        if not self._answer.status:
+            self._header_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._break("the upstream switched protocols")
+        except httptools.HttpParserError as error:
+            self._break(f"the answer is not HTTP ({error})")
+        else:
+            if self._stray:
+                self.abort()
+            self._check(self._answer)
+
+    def on_message_begin(self) -> None:
+        """An answer begins."""
+        self._stray = self._answer is None
+        self._headers = []
+        self._framed = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser has read a header."""
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The parser has read the last header."""
+        status = self._parser.get_status_code()
+        self._passing = 100 <= status < 200
+        answer = self._answer
+        if self._passing or answer is None:
+            return
+        self._framed = status in (204, 304) or any(name.lower() in _FRAMING for name, _ in self._headers)
+        self._allowed = answer.begin(status, self._headers)
+        self._allow(self._allowed)
+
+    def on_body(self, part: bytes) -> None:
+        """The parser has read a part of the body."""
+        if self._answer is not None:
+            self._answer.add(part)
+
+    def on_message_complete(self) -> None:
+        """The answer is complete."""
+        if not self._passing and self._answer is not None:
+            self._settle(self._answer, reusable=self._parser.should_keep_alive())
+
+    def _check(self, answer: UpstreamResponse | None) -> None:
+        """After some bytes: are the headers too long, is the reader too slow, and how long may the silence last now."""
+        if answer is None:
+            return
+        if not answer.status:
+            if self._header_bytes > _MAX_HEADER_BYTES:
+                self._break(f"the answer's headers are longer than {_MAX_HEADER_BYTES} bytes")
+            return
+        if answer.unread > _MOST_UNREAD and not self._paused:
+            assert self._transport is not None
+            self._paused = True
+            self._transport.pause_reading()
+            self._deadline = self._end  # a slow client's silence is not the upstream's
+        elif not self._paused:
+            self._deadline = min(self._loop.time() + self._allowed, self._end)
+
+    def _settle(self, answer: UpstreamResponse, *, reusable: bool) -> None:
+        """The answer is complete: the connection goes back, or away if it cannot carry another."""
+        assert self._transport is not None
+        self._answer = None
+        self._deadline = _NO_DEADLINE
+        answer.end()
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        # What is still to be sent belongs to a request that was answered early: the next one would be read as its rest.
+        if reusable and not self._transport.is_closing() and self._transport.get_write_buffer_size() == 0:
+            self.idle_since = self._loop.time()
+            self._release(self)
+        else:
+            self._transport.close()
+
+    def _break(self, cause: str) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+        self._lose(Broken(cause))
+
+    def _lose(self, failure: CallFailed) -> None:
+        answer, self._answer = self._answer, None
+        self._deadline = _NO_DEADLINE
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if answer is not None:
+            answer.fail(failure)
+
+    def _allow(self, seconds: float) -> None:
+        """Give the upstream so long to say something. A timer that runs already is left to find out by itself."""
+        self._deadline = min(self._loop.time() + seconds, self._end)
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_time)
+
+    def _look_at_time(self) -> None:
+        self._timer = None
+        if self._deadline == _NO_DEADLINE:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_time)
+            return
+        if self._transport is not None:
+            self._transport.abort()
+        self._lose(TimedOut("no data for the time allowed"))
+
+
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})

@@ -1,0 +1,262 @@
+"""HTTP/1.1 from clients: one connection, its requests one after the other, with limits for the slow, greedy and odd."""
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+from urllib.parse import unquote
+
+import httptools
+
+from sekisho.http.asgi import Scope
+from sekisho.http.cycle import Cycle
+from sekisho.http.state import KEEP_ALIVE_SECONDS, ServerState, describe
+
+HEADER_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 5.0
+_MAX_HEADER_BYTES: Final = 64 * 1024
+_MOST_FRAMING: Final = 16
+"""Bytes of framing (chunk sizes, extensions, trailers) that a byte of a body may bring with it."""
+_NO_DEADLINE: Final = float("inf")
+
+
+class Http1Protocol(asyncio.Protocol):
+    """One connection.
+
+    A request that offers an upgrade is answered as if it had not (RFC 9110 section 7.8 allows it); the JDK's HttpClient
+    offers `h2c` with every POST. httptools stops before the body of such a request: a fresh parser reads it.
+
+    A client that closes its side counts as gone, since nothing tells that apart from one that has left.
+    """
+
+    def __init__(self, state: ServerState) -> None:
+        self.state = state
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        # What a client sends after a request with `Connection: close` is left unread, not an error.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._muted = False  # while a fresh parser is told the framing of a body whose head it did not see
+        self._fixed: dict[str, Any] = {}
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._in_headers = True
+        self._unread = 0  # bytes of headers, or of a body's framing, beyond what is allowed for it
+        self._arriving: Cycle | None = None  # the request that is being received, or was last
+        self._current: Cycle | None = None  # the one being answered
+        self._waiting: deque[Cycle] = deque()
+        self._held_back = False
+        self._room: asyncio.Future[None] | None = None  # while the client does not take more
+        self._deadline = _NO_DEADLINE
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvloop's is not one
+        """A client has connected; its headers must be complete in time."""
+        self._transport = transport
+        self._fixed = describe(transport)
+        self.state.connections.add(self)
+        self._wait(HEADER_SECONDS)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """The client is gone."""
+        self.state.connections.discard(self)
+        self._wait(None)
+        self._waiting.clear()
+        self.resume_writing()
+        for cycle in (self._current, self._arriving):
+            if cycle is not None:
+                cycle.lose()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        self._unread += len(data)
+        self._feed(data)
+        if self._unread > _MAX_HEADER_BYTES:
+            self._refuse(b"431 Request Header Fields Too Large")
+
+    def pause_writing(self) -> None:
+        """The socket's buffer is full."""
+        if self._room is None:
+            self._room = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The socket takes more, or nothing ever again."""
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    def shutdown(self) -> None:
+        """The server stops: no new requests, and the end when the one under way is done."""
+        if self._current is None:
+            self._close()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def wait_for_room(self) -> None:
+        """Return when the client takes more, or is gone."""
+        if self._room is not None:
+            await asyncio.shield(self._room)
+
+    def hold_back(self) -> None:
+        """Let the client send no more for now."""
+        if not self._held_back and not self._transport.is_closing():
+            self._held_back = True
+            self._transport.pause_reading()
+
+    def let_on(self) -> None:
+        """Let the client send again, unless it has sent requests ahead."""
+        if self._held_back and not self._waiting and not self._transport.is_closing():
+            self._held_back = False
+            self._transport.resume_reading()
+
+    def finish(self, *, keep: bool) -> None:
+        """The answer is complete; `keep` says whether the connection may carry another request."""
+        self._current = None
+        if not keep or (self.state.draining and not self._waiting):
+            self._close()
+        elif self._waiting:
+            self._start(self._waiting.popleft())
+            self.let_on()
+        else:
+            self.let_on()
+            self._wait(HEADER_SECONDS if self._in_headers and self._unread else KEEP_ALIVE_SECONDS)
+
+    def cut(self) -> None:
+        """Close the connection: what was sent of the answer is all there will be."""
+        self._close()
+
+    def on_message_begin(self) -> None:
+        """The parser has seen the first byte of a request."""
+        if self._muted:
+            return
+        self._url, self._headers = b"", []
+        self._in_headers = True
+        if self._current is None:
+            self._wait(HEADER_SECONDS)
+
+    def on_url(self, url: bytes) -> None:
+        """The parser has read a part of the path."""
+        if not self._muted:
+            self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser has read a header; those that follow a body are left out."""
+        if self._in_headers and not self._muted:
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The parser has read the last header."""
+        if self._muted:
+            return
+        self._in_headers = False
+        self._unread = 0
+        keep = self._parser.get_http_version() == "1.1" and self._parser.should_keep_alive()
+        expects = any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers)
+        cycle = self._arriving = Cycle(self._make_scope(), self, keep=keep, expects_continue=expects)
+        if self._current is None:
+            self._start(cycle)
+        else:
+            self._waiting.append(cycle)
+            self.hold_back()
+
+    def on_body(self, part: bytes) -> None:
+        """The parser has read a part of a body."""
+        self._unread = max(self._unread - _MOST_FRAMING * len(part), 0)
+        if self._arriving is not None:
+            self._arriving.take(part)
+
+    def on_message_complete(self) -> None:
+        """The parser has come to the end of a request, or believes so because an upgrade was offered."""
+        if self._muted or (self._parser.should_upgrade() and self._framing()):
+            return
+        self._unread = 0
+        if self._arriving is not None:
+            self._arriving.end_request()
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(b"400 Bad Request")
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        head = b"POST / HTTP/1.1\r\n" + self._framing() + b"\r\n"
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._muted = True
+        self._parser.feed_data(head)
+        self._muted = False
+        if rest:
+            self._feed(rest)
+
+    def _framing(self) -> bytes:
+        return b"".join(
+            name + b": " + value + b"\r\n"
+            for name, value in self._headers
+            if name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 "))
+        )
+
+    def _make_scope(self) -> Scope:
+        url = httptools.parse_url(self._url)
+        raw_path = url.path
+        path = raw_path.decode("ascii")
+        return {
+            **self._fixed,
+            "http_version": self._parser.get_http_version(),
+            "method": self._parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": url.query or b"",
+            "headers": self._headers,
+        }
+
+    def _start(self, cycle: Cycle) -> None:
+        self._current = cycle
+        self._deadline = _NO_DEADLINE
+        task = self._loop.create_task(cycle.run())
+        self.state.tasks.add(task)
+        task.add_done_callback(self.state.tasks.discard)
+
+    def _refuse(self, status: bytes) -> None:
+        """Answer what is no request, unless an answer is under way: then only the end of the connection says it."""
+        if self._current is None:
+            self.write(b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
+            self._close()
+        else:
+            self._transport.abort()
+
+    def _close(self) -> None:
+        """Hang up once the client has taken what was sent to it, or has not for a while."""
+        if not self._transport.is_closing():
+            self._transport.close()
+            self._wait(_CLOSE_SECONDS)
+
+    def _wait(self, seconds: float | None) -> None:
+        """Give the client so long. A timer that runs already is left to find out by itself."""
+        if seconds is None:
+            self._deadline = _NO_DEADLINE
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            return
+        self._deadline = self._loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_time)
+
+    def _look_at_time(self) -> None:
+        self._timer = None
+        if self._deadline == _NO_DEADLINE:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_time)
+        elif self._transport.is_closing() or (self._in_headers and self._unread):
+            self._transport.abort()
+        else:
+            self._close()

@@ -1,0 +1,186 @@
+"""One request over HTTP/2, as ASGI sees it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from h2.errors import ErrorCodes
+
+from sekisho.http.asgi import LINE, Application, Message, Scope
+
+_log = logging.getLogger(__name__)
+
+_HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"})
+"""Headers that HTTP/2 forbids (RFC 9113 section 8.2.2); applications set them for HTTP/1.1."""
+
+
+class Carrier(Protocol):
+    """What a stream needs of its connection. Nothing here may be called for a stream that is gone."""
+
+    async def wait_for_room(self, stream: "Http2Stream") -> int:
+        """How many bytes of a body may be sent now, as soon as it is one or more; 0 when the stream is gone."""
+        ...
+
+    def send_headers(self, stream_id: int, headers: list[tuple[bytes, bytes]], *, end: bool = False) -> None:
+        """Send the head of an answer, or an interim one; `end` when no body follows."""
+        ...
+
+    def send_data(self, stream_id: int, data: memoryview, *, end: bool) -> None:
+        """Send a part of an answer's body, no longer than there is room for."""
+        ...
+
+    def reset(self, stream_id: int, code: ErrorCodes) -> None:
+        """Break a stream off."""
+        ...
+
+    def give_back(self, stream_id: int, size: int) -> None:
+        """Let the client send as many bytes more. May be called for streams that are gone, too."""
+        ...
+
+
+class Http2Stream:
+    """A request, its answer, and its `Line`.
+
+    `gone` is set once nothing can be sent any more: it was reset, or the connection is lost.
+    """
+
+    def __init__(self, stream_id: int, scope: Scope, carrier: Carrier) -> None:
+        self.id = stream_id
+        self.gone = False
+        self.widened = asyncio.Event()
+        """Set when the client has widened the stream's window, and when the stream is gone."""
+        self._scope = scope
+        scope["extensions"] = {LINE: self}
+        self._carrier = carrier
+        self._body: list[bytes] = []
+        self._owed = 0  # bytes of the client's window that were used and not given back
+        self._request_ended = False
+        self._end_told = False
+        self._started = False
+        self._answered = False
+        self._hangup: Callable[[], None] | None = None
+        self._news = asyncio.Event()  # something for `receive` to tell
+        self._expects_continue = any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"]
+        )
+
+    def take(self, data: bytes, window_bytes: int) -> None:
+        """A part of the request's body has come; `window_bytes` is what it used of the window, padding included."""
+        if self.gone or self._answered:
+            self._carrier.give_back(self.id, window_bytes)
+            return
+        self._owed += window_bytes
+        if data:
+            self._body.append(data)
+            self._news.set()
+
+    def end_request(self) -> None:
+        """The request is complete."""
+        self._request_ended = True
+        self._news.set()
+
+    def lose(self) -> None:
+        """The client has reset the stream, or its connection is lost."""
+        self.gone = True
+        self.widened.set()
+        self._news.set()
+        self._settle_window()
+        act, self._hangup = self._hangup, None
+        if act is not None and not self._answered:
+            act()
+
+    def take_whole_body(self) -> bytes | None:
+        """See `Line`."""
+        if not self._request_ended or self._end_told or self.gone:
+            return None
+        return self._take_body()
+
+    def on_hangup(self, act: Callable[[], None] | None) -> None:
+        """See `Line`."""
+        self._hangup = act
+        if self.gone and act is not None:
+            self._hangup = None
+            act()
+
+    async def run(self, application: Application) -> None:
+        """Run the application on the request, and see to it that a broken answer never looks complete."""
+        try:
+            await application(self._scope, self._receive, self._send)
+        except Exception:  # noqa: BLE001  # the border to the client: whatever went wrong, the stream is to be ended
+            _log.exception("the application failed in an HTTP/2 request")
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Break off what is not complete: the answer, or else a request that nobody reads any more."""
+        self._settle_window()
+        if self.gone:
+            return
+        if not self._started:
+            self._started = self._answered = True
+            self._carrier.send_headers(self.id, [(b":status", b"500")], end=True)
+        if not self._answered:
+            self._carrier.reset(self.id, ErrorCodes.INTERNAL_ERROR)
+        elif not self._request_ended:
+            self._carrier.reset(self.id, ErrorCodes.NO_ERROR)
+        self.gone = True
+
+    def _take_body(self) -> bytes:
+        body = b"".join(self._body)
+        self._end_told = self._request_ended
+        self._settle_window()
+        return body
+
+    def _settle_window(self) -> None:
+        """Give back what the client used of its window for a body that nobody will read."""
+        self._body.clear()
+        if self._owed:
+            owed, self._owed = self._owed, 0
+            self._carrier.give_back(self.id, owed)
+
+    async def _receive(self) -> Message:
+        """ASGI's receive: the body as it came so far, then, when there is nothing more to say, the disconnect."""
+        if self._expects_continue and not self._started and not self.gone:
+            self._expects_continue = False
+            self._carrier.send_headers(self.id, [(b":status", b"100")])
+        while not (self.gone or self._answered):
+            if self._body or (self._request_ended and not self._end_told):
+                body = self._take_body()
+                return {"type": "http.request", "body": body, "more_body": not self._request_ended}
+            self._news.clear()
+            await self._news.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        """ASGI's send: waits until the client takes more. What is sent to nobody is dropped."""
+        if self.gone:
+            return
+        kind = message["type"]
+        if self._answered or kind != ("http.response.body" if self._started else "http.response.start"):
+            raise RuntimeError(f"{kind} does not belong here in an HTTP/2 answer")
+        if not self._started:
+            self._started = True
+            self._carrier.send_headers(self.id, _head(message["status"], message.get("headers", ())))
+            return
+        body = b"" if self._scope["method"] == "HEAD" else message.get("body", b"")
+        await self._send_body(memoryview(body), end=not message.get("more_body", False))
+
+    async def _send_body(self, left: memoryview, *, end: bool) -> None:
+        while left:
+            room = await self._carrier.wait_for_room(self)
+            if self.gone:
+                return
+            piece, left = left[:room], left[room:]
+            self._answered = end and not left
+            self._carrier.send_data(self.id, piece, end=self._answered)
+        if end and not self._answered:
+            self._answered = True
+            self._carrier.send_data(self.id, left, end=True)
+        if self._answered:
+            self._news.set()
+
+
+def _head(status: int, headers: Any) -> list[tuple[bytes, bytes]]:
+    lowered = [(bytes(name).lower(), bytes(value)) for name, value in headers]
+    return [(b":status", b"%d" % status), *(pair for pair in lowered if pair[0] not in _HOP_BY_HOP)]

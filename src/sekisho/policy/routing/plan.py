@@ -1,0 +1,125 @@
+"""In which order the deployments of a model group are tried."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from sekisho.policy.routing.affinity import Home, cost_of_leaving, is_worth_waiting
+from sekisho.policy.routing.fleet import Option
+from sekisho.policy.routing.strategies import STRATEGIES, Ask, Strategy, choose_by_headroom
+
+_LOOK_AGAIN_SECONDS: Final = 0.25
+"""A call that waits looks again so often, since calls under way end when they please."""
+_LONGEST_WAIT: Final = 60.0
+"""Seconds that a call waits for its home at most, whatever the cache is worth: somebody is looking."""
+
+
+class Chosen(Struct, frozen=True):
+    """An option to be tried next.
+
+    wait: when it is not 0, nothing is to be tried now, but what comes next is to be asked for in so many seconds: to
+      wait for this option costs less than to have the session's prompt cached elsewhere.
+    full: whether it probably has no room for the call now.
+    """
+
+    option: Option
+    wait: float = 0.0
+    full: bool = False
+
+
+def line_up(ask: Ask, strategy: str) -> Iterator[Chosen]:
+    """The options one after the other; each is chosen when it is asked for, by what is known then.
+
+    First comes the one that holds the session's prompt cache (with our own strategy), then those with room by `order`
+    and strategy, then those without, the first to be free first, and last those at rest, the first to wake first. Those
+    that are busy are left out.
+    """
+    choose = STRATEGIES[strategy]
+    ask.look()
+    if choose is choose_by_headroom and ask.load.session is not None:
+        while (home := _find_home(ask, ask.load.session)) is not None:
+            if home.wait <= 0:
+                yield _take(ask, home)
+                break
+            yield home
+            ask.look()
+    for places in _split_by_order(ask):
+        yield from _exhaust(ask, choose, places)
+    yield from _exhaust(ask, _choose_first_to_be_free, ask.places, full=True)
+    while (sleeper := _find_first_to_wake(ask)) is not None:
+        yield _take(ask, Chosen(sleeper))
+
+
+def _exhaust(ask: Ask, choose: Strategy, places: Sequence[int], *, full: bool = False) -> Iterator[Chosen]:
+    while True:
+        ask.look()
+        option = choose(ask, _available(ask, places))
+        if option is None:
+            return
+        yield _take(ask, Chosen(option, full=full))
+
+
+def _take(ask: Ask, chosen: Chosen) -> Chosen:
+    ask.taken.add(chosen.option.index)
+    return chosen
+
+
+def _available(ask: Ask, places: Iterable[int]) -> Iterator[Option]:
+    """The options that are awake and not busy."""
+    options, taken = ask.fleet.options, ask.taken
+    for place in places:
+        if place not in taken:
+            option = options[place]
+            if ask.rest(option) <= 0 and not ask.is_busy(option):
+                yield option
+
+
+def _split_by_order(ask: Ask) -> Iterable[Sequence[int]]:
+    """The places of each `order`, the lowest first; they are sorted by it."""
+    if not ask.fleet.has_orders:
+        return (ask.places,)
+    blocks: dict[int, list[int]] = {}
+    for place in ask.places:
+        blocks.setdefault(ask.fleet.options[place].order, []).append(place)
+    return blocks.values()
+
+
+def _choose_first_to_be_free(ask: Ask, options: Iterable[Option]) -> Option | None:
+    return min(options, key=lambda option: ask.lane(option).headroom.free_at(ask.load, ask.now), default=None)
+
+
+def _find_first_to_wake(ask: Ask) -> Option | None:
+    left = (option for option in ask.fleet.options if option.index not in ask.taken)
+    return min((option for option in left if not ask.is_busy(option)), key=ask.rest, default=None)
+
+
+def _find_home(ask: Ask, session: str) -> Chosen | None:
+    """The option that holds the session's prompt cache, unless it costs less to leave it than to wait for it."""
+    home = ask.lanes.affinity.find(session, ask.now)
+    option = ask.fleet.find(home.deployment_id) if home is not None else None
+    if home is None or option is None or ask.is_busy(option):
+        return None
+    wait, headroom = ask.rest(option), ask.lane(option).headroom
+    if wait <= 0:
+        if headroom.room(ask.load, ask.now) >= 0:
+            return Chosen(option)
+        wait = headroom.free_at(ask.load, ask.now) - ask.now
+    if not 0 < wait <= _LONGEST_WAIT - ask.waited or not _is_worth_waiting(ask, home, option, wait):
+        return None
+    pause = min(wait, _LOOK_AGAIN_SECONDS)
+    ask.waited += pause
+    ask.lanes.affinity.wait(session, home, pause)
+    headroom.wait(pause, ask.now)
+    return Chosen(option, pause)
+
+
+def _is_worth_waiting(ask: Ask, home: Home, option: Option, wait: float) -> bool:
+    """Whether to wait so long for the session's home rather than to go to the best of the others."""
+    other = choose_by_headroom(ask, (each for each in _available(ask, ask.places) if each is not option))
+    if other is None:
+        return False
+    here, there = ask.lane(option).headroom, ask.lane(other).headroom
+    cached = min(home.cached, ask.load.input)
+    cost = cost_of_leaving(cached, option.price, other.price, there.delay_by(cached, ask.load, ask.now))
+    return is_worth_waiting(wait, home.waited * here.excess_strain(there, ask.now), cost)

@@ -1,0 +1,92 @@
+"""What is told of a call that is over: the facts that its metrics and its spans are made of."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from sekisho.core.caller import Caller
+from sekisho.core.chat import ClientCall
+from sekisho.core.errors import SekishoError
+from sekisho.core.target import Target
+from sekisho.core.usage import Usage
+
+
+class Attempt(Struct, kw_only=True):
+    """One attempt of a call at one deployment.
+
+    began_ms: milliseconds since the call came in. ms: how long it took until it answered or failed; None while it is
+    under way. error: what kind of failure it was, with the upstream's own word for it; None when it answered.
+    """
+
+    deployment_id: str
+    group: str
+    provider: str
+    upstream_model: str
+    account: str | None
+    region: str | None
+    began_ms: int
+    ms: int | None = None
+    status: int | None = None
+    error: str | None = None
+
+
+def name_team(caller: Caller) -> str | None:
+    """The team's alias, where it has one."""
+    for scope in caller.scopes:
+        if scope.kind == "team":
+            return scope.alias
+    return None
+
+
+class EndedCall(Struct, frozen=True):
+    """One call, from its first header to its end. Durations in seconds, money in nano-dollars.
+
+    id: a UUID in its 36-character form.
+    operation: `chat`, `embeddings` or `count_tokens`. route: the endpoint's path, with `{model}` for a model's name.
+    started: seconds since the epoch. waited: how much of `seconds` went by until upstreams answered or failed.
+    first_byte_after: until the first byte of the answer went out; None when there was no answer.
+    requested: the model group that was asked for, empty when it is not known; group: the one that was tried last.
+    cost: None when the price is unknown; output_cost: the part of it that the output tokens make.
+    traceparent, tracestate: the headers of W3C's trace context as the client sent them.
+    """
+
+    id: str
+    operation: str
+    route: str
+    started: float
+    seconds: float
+    waited: float
+    first_byte_after: float | None
+    caller: Caller | None
+    call: ClientCall | None
+    requested: str
+    group: str
+    target: Target | None
+    usage: Usage
+    cost: int | None
+    output_cost: int
+    error: SekishoError | None
+    retries: int
+    attempts: Sequence[Attempt]
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer was a stream."""
+        return self.call is not None and self.call.stream
+
+    @property
+    def status(self) -> int:
+        """The status that the client got; 499 if it had left."""
+        return 200 if self.error is None else self.error.status
+
+    @property
+    def failure(self) -> str:
+        """The kind of the error, empty when there was none; never its message, which may quote the request."""
+        return "" if self.error is None else type(self.error).__name__
+
+    @property
+    def overhead(self) -> float | None:
+        """What the gateway itself added before the first byte of the answer; None when there was no answer."""
+        return None if self.first_byte_after is None else max(0.0, self.first_byte_after - self.waited)

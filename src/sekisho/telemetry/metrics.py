@@ -1,0 +1,171 @@
+"""What is counted of every call. It is named and written for Prometheus by `exposition`.
+
+Everything that a call adds to is one row of integers for each set of labels, found by one look-up; what the metrics
+with fewer labels say are sums over rows, made when somebody asks. Labels are names from the configuration and the
+database, and fixed words; nothing that a client may choose. Should there be very many of them all the same, the rest
+counts under `other`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Final, Literal
+
+from sekisho.core.caller import Caller
+from sekisho.core.target import Target
+from sekisho.telemetry.calls import EndedCall, name_team
+from sekisho.telemetry.counts import Counts, Labels, Row
+
+Delivery = Literal["exported", "queue_full", "refused", "unreachable"]
+"""What became of the spans of a call at one destination; only the first is good."""
+
+CALLER_LABELS: Final = ("hashed_api_key", "api_key_alias", "user", "team", "team_alias", "org_id", "project_id")
+ROAD_LABELS: Final = ("requested_model", "model_group", "model", "model_id", "api_provider", "region")
+END_LABELS: Final = ("route", "status_code", "exception_class")
+OTHER: Final = "other"
+
+CALLS: Final = 1
+CALL_LABELS: Final = (*CALLER_LABELS, *ROAD_LABELS, *END_LABELS)
+CALL_VALUES: Final = ("calls", "spend_nano", "input", "output", "cache_read", "cache_write", "reasoning", "retries")
+
+ATTEMPTS: Final = 2
+ATTEMPT_LABELS: Final = ("model_group", "litellm_model_name", "model_id", "api_provider", "region", *END_LABELS[1:])
+ATTEMPT_VALUES: Final = ("attempts",)
+
+LATENCIES: Final = 3
+_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
+_SHORT: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+HISTOGRAMS: Final = {"total": _SECONDS, "api": _SECONDS, "first_token": _SECONDS, "overhead": _SHORT}
+"""Upper bounds of the buckets in seconds. Their values: a count for each and for what lies above, and the sum in µs."""
+
+EXPORTS: Final = 4
+EXPORT_LABELS: Final = ("callback_name", "outcome")
+EXPORT_VALUES: Final = ("calls",)
+
+MOST_ROWS: Final = 10_000
+"""Sets of labels of a table in one process, beyond which the rest is `other`."""
+_WIDTHS: Final = {
+    CALLS: len(CALL_VALUES),
+    ATTEMPTS: len(ATTEMPT_VALUES),
+    LATENCIES: sum(len(bounds) + 2 for bounds in HISTOGRAMS.values()),
+    EXPORTS: len(EXPORT_VALUES),
+}
+_API: Final = len(_SECONDS) + 2
+_FIRST: Final = 2 * _API
+_OVERHEAD: Final = 3 * _API
+_NOBODY: Final = ("",) * len(CALLER_LABELS)
+
+
+class Metrics:
+    """The metrics of this process, and of its siblings where they are asked for."""
+
+    def __init__(self, counts: Counts, most_rows: int = MOST_ROWS) -> None:
+        self._counts = counts
+        self._values = counts.values
+        self._most_rows = most_rows
+        self._places: dict[int, dict[Labels, int]] = {table: {} for table in _WIDTHS}
+        for table, labels, place in counts.places():
+            self._places[table][labels] = place
+        self._calls, self._latencies = self._places[CALLS], self._places[LATENCIES]
+        self._attempts = self._places[ATTEMPTS]
+
+    def count_call(self, call: EndedCall) -> None:
+        """Add a call that is over."""
+        caller, target, usage = call.caller, call.target, call.usage
+        road = _name_road(call, target)
+        labels = (*(_name_caller(caller) if caller else _NOBODY), *road, call.route, str(call.status), call.failure)
+        place = self._calls.get(labels)
+        if place is None:
+            place = self._make_row(CALLS, labels, lambda: (*_all_other(labels[:-3]), *labels[-3:]))
+        values = self._values
+        if place is not None:
+            values[place] += 1
+            values[place + 1] += call.cost or 0
+            values[place + 2] += usage.prompt
+            values[place + 3] += usage.output
+            if usage.cache_read or usage.cache_write or usage.reasoning:
+                values[place + 4] += usage.cache_read
+                values[place + 5] += usage.cache_write
+                values[place + 6] += usage.reasoning
+            values[place + 7] += call.retries
+        if call.error is None:
+            self._count_latencies(call, road)
+        self._count_attempts(call)
+
+    def count_exports(self, destination: str, outcome: Delivery, calls: int = 1) -> None:
+        """Add calls whose spans were sent to a destination, or given up."""
+        labels = (destination, outcome)
+        place = self._places[EXPORTS].get(labels) or self._make_row(EXPORTS, labels, lambda: labels)
+        if place is not None:
+            self._values[place] += calls
+
+    def read_all(self) -> Iterator[Row]:
+        """The rows of all processes of this gateway; those with the same table and labels are to be added."""
+        return self._counts.read_all()
+
+    def close(self) -> None:
+        """Let go of the memory; nothing can be counted any more."""
+        self._values = memoryview(b"").cast("q")
+        self._counts.close()
+
+    def _count_latencies(self, call: EndedCall, road: Labels) -> None:
+        place = self._latencies.get(road)
+        if place is None and (place := self._make_row(LATENCIES, road, lambda: _all_other(road))) is None:
+            return
+        seconds, overhead = call.seconds, call.overhead or 0.0
+        self._observe(place, _SECONDS, seconds)
+        self._observe(place + _API, _SECONDS, seconds - overhead)
+        if call.streamed and call.first_byte_after is not None:
+            self._observe(place + _FIRST, _SECONDS, call.first_byte_after)
+        self._observe(place + _OVERHEAD, _SHORT, overhead)
+
+    def _observe(self, place: int, bounds: tuple[float, ...], seconds: float) -> None:
+        values = self._values
+        values[place + bisect_left(bounds, seconds)] += 1
+        values[place + len(bounds) + 1] += int(seconds * 1e6)
+
+    def _count_attempts(self, call: EndedCall) -> None:
+        for one in call.attempts:
+            kind = (one.error or "").partition(":")[0]
+            road = (one.group, one.upstream_model, one.deployment_id, one.provider, one.region or "")
+            labels = (*road, "" if one.status is None else str(one.status), kind)
+            place = self._attempts.get(labels)
+            if place is None:
+                place = self._make_row(ATTEMPTS, labels, lambda: (*_all_other(road), *labels[len(road) :]))  # noqa: B023  # called at once
+            if place is not None:
+                self._values[place] += 1
+
+    def _make_row(self, table: int, labels: Labels, name_other: Callable[[], Labels]) -> int | None:
+        """The place of a new row, or of the row for the rest; None when there is no room at all."""
+        places = self._places[table]
+        place = None
+        if len(places) < self._most_rows:
+            place = self._counts.add_row(table, labels, _WIDTHS[table])
+        if place is None:
+            labels = name_other()
+            place = places.get(labels) or self._counts.add_row(table, labels, _WIDTHS[table])
+        if place is not None:
+            places[labels] = place
+        return place
+
+
+def _name_caller(caller: Caller) -> Labels:
+    return (
+        caller.key_hash or "",
+        caller.key_alias or "",
+        caller.user_id or "",
+        caller.team_id or "",
+        name_team(caller) or "",
+        caller.organization_id or "",
+        caller.project_id or "",
+    )
+
+
+def _name_road(call: EndedCall, target: Target | None) -> Labels:
+    if target is None:
+        return (call.requested, call.group, "", "", "", "")
+    group, region = call.group, target.region or ""
+    return (call.requested, group, target.upstream_model, target.deployment_id, target.provider, region)
+
+
+def _all_other(labels: Labels) -> Labels:
+    return (OTHER,) * len(labels)

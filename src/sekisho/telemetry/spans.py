@@ -1,0 +1,317 @@
+"""A call that is over, as spans in OTLP's encoding: one for the call, and one below it for every attempt.
+
+The call's span has everything on it that the backends need, under OpenTelemetry's names for generative AI and, where
+those say too little, under Langfuse's and MLflow's. Attempts have no tokens and no costs: they would be counted twice.
+No span has anything of a prompt or an answer on it, nor an error's message, which may quote them.
+
+What repeats from call to call is encoded once and remembered: that makes it cheap.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final, TypeVar
+
+from sekisho.core.target import Target
+from sekisho.telemetry.calls import Attempt, EndedCall, name_team
+from sekisho.telemetry.protobuf import (
+    block,
+    double_attribute,
+    integer_attribute,
+    text_attribute,
+    texts_attribute,
+    true_attribute,
+    varint,
+    write_text,
+)
+from sekisho.telemetry.traceparent import TraceParent, read_traceparent
+
+PROVIDERS: Final[Mapping[str, str]] = {"bedrock": "aws.bedrock", "sagemaker": "aws.sagemaker"}
+"""OpenTelemetry's names of providers, where they are not those of the folders."""
+_OBSERVATIONS: Final = {"chat": "generation", "embeddings": "embedding"}
+_MOST_REMEMBERED: Final = 4096
+_SPAN: Final = b"\x12"
+_TIMES: Final = struct.Struct("<BQBQ").pack
+_KIND_CLIENT: Final = b"\x30\x03"
+_SAMPLED: Final = b"\x85\x01" + struct.pack("<I", 0x101)
+_SAMPLED_BELOW_REMOTE: Final = b"\x85\x01" + struct.pack("<I", 0x301)
+_STREAMED: Final = true_attribute("gen_ai.request.stream")
+_SIMULATED: Final = true_attribute("sekisho.simulated")
+_ATTEMPT: Final = block(b"\x2a", b"attempt") + _KIND_CLIENT
+
+Blocks = dict[tuple[object, ...], bytes]
+_Written = TypeVar("_Written")
+
+_input = integer_attribute("gen_ai.usage.input_tokens")
+_output = integer_attribute("gen_ai.usage.output_tokens")
+_cache_read = integer_attribute("gen_ai.usage.cache_read.input_tokens")
+_cache_write = integer_attribute("gen_ai.usage.cache_write.input_tokens")
+_reasoning = integer_attribute("gen_ai.usage.reasoning.output_tokens")
+_first_chunk = double_attribute("gen_ai.response.time_to_first_chunk")
+_completion_start = text_attribute("langfuse.observation.completion_start_time")
+_usage_details = text_attribute("langfuse.observation.usage_details")
+_cost_details = text_attribute("langfuse.observation.cost_details")
+_mlflow_cost = text_attribute("mlflow.llm.cost")
+_call_id = text_attribute("litellm.call_id")
+_status_code = integer_attribute("http.response.status_code")
+_error_type = text_attribute("error.type")
+_retries = integer_attribute("sekisho.retries")
+_overhead = double_attribute("sekisho.overhead")
+
+
+class SpanWriter:
+    """Writes spans. `environment` is Langfuse's name for what OpenTelemetry calls the deployment environment."""
+
+    def __init__(self, environment: str | None = None) -> None:
+        self._everywhere = write_text("langfuse.environment", environment) if environment else b""
+        self._callers: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
+        self._roads: Blocks = {}
+        self._agents: Blocks = {}
+        self._attempts: Blocks = {}
+
+    def write_call(self, call: EndedCall) -> bytes:
+        """The spans of a call, as members of `ScopeSpans`."""
+        own = bytes.fromhex(call.id.replace("-", ""))
+        parent = read_traceparent(call.traceparent, call.tracestate) if call.traceparent else None
+        trace_id, span_id = (parent.trace_id if parent else own), own[8:]
+        head = b"\x0a\x10" + trace_id + b"\x12\x08"
+        began = int(call.started * 1e9)
+        ended = began + int(call.seconds * 1e9)
+        whole, brief = self._shared(call)
+        parts: list[bytes] = []
+        _add_span(
+            parts,
+            head + span_id,
+            _write_parent(parent) if parent else b"",
+            self._road(call),
+            _TIMES(0x39, began, 0x41, ended),
+            whole,
+            _write_usage(call),
+            self._agent(call),
+            _write_course(call),
+            _write_end(call),
+            _SAMPLED_BELOW_REMOTE if parent else _SAMPLED,
+        )
+        number = int.from_bytes(span_id, "big")
+        for attempt in call.attempts:
+            number = (number + 1) % (1 << 64)
+            ids = head + number.to_bytes(8, "big") + b"\x22\x08" + span_id
+            start = began + attempt.began_ms * 1_000_000
+            times = _TIMES(0x39, start, 0x41, ended if attempt.ms is None else start + attempt.ms * 1_000_000)
+            _add_span(parts, ids, times, self._attempt(attempt), brief, _SAMPLED)
+        return b"".join(parts)
+
+    def _shared(self, call: EndedCall) -> tuple[bytes, bytes]:
+        """Whom the call is for: all of it, and what attempts have, too: Langfuse wants user and session on all."""
+        caller, asked = call.caller, call.call
+        key: tuple[object, ...] = (None,)
+        if caller is not None:
+            identity = (caller.key_hash, caller.key_alias, caller.user_id, caller.team_id, name_team(caller))
+            key = (*identity, caller.organization_id, caller.project_id, caller.tags)
+        if asked is not None:
+            key = (*key, asked.session_id, asked.end_user, *asked.tags)
+        known = self._callers.get(key)
+        if known is None:
+            brief = self._everywhere + _write_session(call)
+            known = brief + _write_caller(call), brief
+            _remember(self._callers, key, known)
+        return known
+
+    def _road(self, call: EndedCall) -> bytes:
+        """The span's name and kind, and what was asked of whom."""
+        target = call.target
+        key: tuple[object, ...] = (call.operation, call.requested, call.route, call.streamed)
+        if target is not None:
+            ids = (target.deployment_id, target.upstream_model, target.region, target.account, target.simulated)
+            key = (*key, call.group, *ids)
+        return self._roads.get(key) or _remember(self._roads, key, _write_road(call, target))
+
+    def _agent(self, call: EndedCall) -> bytes:
+        asked = call.call
+        if asked is None or asked.agent is None:
+            return b""
+        key = (asked.agent, asked.agent_version, asked.agent_id, asked.parent_id)
+        return self._agents.get(key) or _remember(self._agents, key, _write_agent(*key))
+
+    def _attempt(self, attempt: Attempt) -> bytes:
+        road = (attempt.deployment_id, attempt.group, attempt.upstream_model, attempt.region, attempt.account)
+        key = (*road, attempt.status, attempt.error)
+        return self._attempts.get(key) or _remember(self._attempts, key, _write_attempt(attempt))
+
+
+def _add_span(parts: list[bytes], *content: bytes) -> None:
+    span = b"".join(content)
+    parts += (_SPAN, varint(len(span)), span)
+
+
+def _remember(blocks: dict[tuple[object, ...], _Written], key: tuple[object, ...], written: _Written) -> _Written:
+    if len(blocks) >= _MOST_REMEMBERED:
+        blocks.clear()
+    blocks[key] = written
+    return written
+
+
+def _write_texts(pairs: Mapping[str, str | None]) -> bytes:
+    return b"".join([write_text(key, value) for key, value in pairs.items() if value])
+
+
+def _write_parent(parent: TraceParent) -> bytes:
+    return (block(b"\x1a", parent.state.encode()) if parent.state else b"") + b"\x22\x08" + parent.span_id
+
+
+def _write_session(call: EndedCall) -> bytes:
+    caller, asked = call.caller, call.call
+    user = (asked.end_user if asked is not None else None) or (caller.user_id if caller is not None else None)
+    session = asked.session_id if asked is not None else None
+    return _write_texts({"user.id": user, "session.id": session, "gen_ai.conversation.id": session})
+
+
+def _write_caller(call: EndedCall) -> bytes:
+    """Who calls, under the names of LiteLLM's Langfuse callback, which dashboards know, and MLflow's tags."""
+    caller = call.caller
+    if caller is None:
+        return b""
+    tags = call.call.tags if call.call is not None else ()
+    alias = name_team(caller)
+    metadata = {
+        "user_api_key_hash": caller.key_hash,
+        "user_api_key_alias": caller.key_alias,
+        "user_api_key_user_id": caller.user_id,
+        "user_api_key_team_id": caller.team_id,
+        "user_api_key_team_alias": alias,
+        "user_api_key_org_id": caller.organization_id,
+        "user_api_key_project_id": caller.project_id,
+    }
+    pairs = {f"langfuse.trace.metadata.{name}": value for name, value in metadata.items()}
+    team = alias or caller.team_id
+    pairs |= {"mlflow.traceTag.team": team, "mlflow.traceTag.key_alias": caller.key_alias}
+    labels = list(dict.fromkeys([*([f"team:{team}"] if team else []), *caller.tags, *tags]))
+    return _write_texts(pairs) + (texts_attribute("langfuse.trace.tags", labels) if labels else b"")
+
+
+def _write_agent(name: str | None, version: str | None, agent_id: str | None, parent_id: str | None) -> bytes:
+    pairs = {"gen_ai.agent.name": name, "gen_ai.agent.version": version, "gen_ai.agent.id": agent_id}
+    return _write_texts({**pairs, "sekisho.parent_id": parent_id})
+
+
+def _write_road(call: EndedCall, target: Target | None) -> bytes:
+    name = f"{call.operation} {call.requested}".rstrip()
+    written = block(b"\x2a", name.encode("utf-8", "replace")) + _KIND_CLIENT
+    pairs: dict[str, str | None] = {
+        "gen_ai.operation.name": call.operation,
+        "gen_ai.request.model": call.requested,
+        "langfuse.observation.type": _OBSERVATIONS.get(call.operation, "span"),
+        "langfuse.trace.name": name,
+        "mlflow.traceTag.mlflow.traceName": name,
+        "http.route": call.route,
+        "sekisho.model_group": call.group,
+    }
+    if target is not None:
+        pairs |= {
+            "gen_ai.provider.name": PROVIDERS.get(target.provider, target.provider),
+            "gen_ai.response.model": target.upstream_model,
+            "sekisho.deployment_id": target.deployment_id,
+            "cloud.account.id": target.account,
+            "cloud.region": target.region,
+        }
+        written += _SIMULATED if target.simulated else b""
+    return written + _write_texts(pairs) + (_STREAMED if call.streamed else b"")
+
+
+def _write_usage(call: EndedCall) -> bytes:
+    """Tokens and money; of a failed call too, since the backends would price it by the model otherwise."""
+    usage, prompt = call.usage, call.usage.prompt
+    written = _input(prompt) + _output(usage.output)
+    details = f'{{"input":{usage.input},"output":{usage.output - usage.reasoning}'
+    if usage.cache_read:
+        written += _cache_read(usage.cache_read)
+        details += f',"input_cached_tokens":{usage.cache_read}'
+    if usage.cache_write:
+        written += _cache_write(usage.cache_write)
+        details += f',"input_cache_creation":{usage.cache_write}'
+    if usage.reasoning:
+        written += _reasoning(usage.reasoning)
+        details += f',"output_reasoning_tokens":{usage.reasoning}'
+    written += _usage_details(f'{details},"total":{prompt + usage.output}}}')
+    if call.cost is None:
+        return written
+    into, out, total = _dollars(call.cost - call.output_cost), _dollars(call.output_cost), _dollars(call.cost)
+    return (
+        written
+        + _cost_details(f'{{"input":{into},"output":{out},"total":{total}}}')
+        + _mlflow_cost(f'{{"input_cost":{into},"output_cost":{out},"total_cost":{total}}}')
+    )
+
+
+def _dollars(nano: int) -> str:
+    """Dollars as JSON has a number, without a detour over floats."""
+    whole, rest = divmod(nano, 10**9)
+    return f"{whole}.{rest:09d}"
+
+
+def _write_course(call: EndedCall) -> bytes:
+    """When the answer began, and what the gateway took."""
+    written = _call_id(call.id)
+    first = call.first_byte_after
+    if first is not None:
+        written += _overhead(max(0.0, first - call.waited))
+        if call.streamed:
+            written += _first_chunk(first) + _completion_start(_write_time(call.started + first))
+    return written + _retries(call.retries) if call.retries else written
+
+
+def _write_time(seconds: float) -> str:
+    """A time as ISO 8601 has it, with milliseconds."""
+    whole = int(seconds)
+    return f"{_write_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _write_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _write_end(call: EndedCall) -> bytes:
+    """The status: with the kind of error and the upstream's own word for it, never with its message."""
+    if call.error is None:
+        return _status_code(200)
+    return _status_code(call.status) + _write_error(call.failure, call.error.code)
+
+
+def _write_attempt(attempt: Attempt) -> bytes:
+    pairs = {
+        "langfuse.observation.type": "span",
+        "sekisho.deployment_id": attempt.deployment_id,
+        "sekisho.model_group": attempt.group,
+        "sekisho.provider": attempt.provider,
+        "sekisho.upstream_model": attempt.upstream_model,
+        "cloud.account.id": attempt.account,
+        "cloud.region": attempt.region,
+    }
+    written = _ATTEMPT + _write_texts(pairs)
+    if attempt.status is not None:
+        written += _status_code(attempt.status)
+    if attempt.error is None:
+        return written
+    kind, _, code = attempt.error.partition(":")
+    return written + _write_error(kind, code)
+
+
+def _write_error(kind: str, code: str | None) -> bytes:
+    said = f"{kind}: {code[:200]}" if code else kind
+    return _error_type(kind) + block(b"\x7a", block(b"\x12", said.encode("utf-8", "replace")) + b"\x18\x02")
+
+
+def write_request(spans: Sequence[bytes], prefix: bytes, scope: bytes) -> bytes:
+    """An `ExportTraceServiceRequest` of the spans of some calls; `prefix` and `scope` are made by `write_origin`."""
+    scoped = b"\x12" + varint(len(scope) + sum(map(len, spans))) + scope
+    size = len(prefix) + len(scoped) + sum(map(len, spans))
+    return b"".join((b"\x0a", varint(size), prefix, scoped, *spans))
+
+
+def write_origin(resource: Mapping[str, str], version: str) -> tuple[bytes, bytes]:
+    """The encoded resource and scope that all requests have in common."""
+    attributes = b"".join(write_text(key, value, b"\x0a") for key, value in resource.items())
+    scope = block(b"\x0a", b"sekisho") + block(b"\x12", version.encode())
+    return block(b"\x0a", attributes), block(b"\x0a", scope)
