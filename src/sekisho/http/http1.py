@@ -71,7 +71,7 @@ class Http1Protocol(asyncio.Protocol):
         self._unread += len(data)
         self._feed(data)
         if self._unread > _MAX_HEADER_BYTES:
-            self._refuse(b"431 Request Header Fields Too Large")
+            self._refuse(b"431 Request Header Fields Too Large", b"The request's headers are too large.")
 
     def pause_writing(self) -> None:
         """The socket's buffer is full."""
@@ -181,7 +181,7 @@ class Http1Protocol(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self._refuse(b"400 Bad Request")
+            self._refuse(b"400 Bad Request", b"Invalid HTTP request received.")
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         head = b"POST / HTTP/1.1\r\n" + self._framing() + b"\r\n"
@@ -221,10 +221,11 @@ class Http1Protocol(asyncio.Protocol):
         self.state.tasks.add(task)
         task.add_done_callback(self.state.tasks.discard)
 
-    def _refuse(self, status: bytes) -> None:
+    def _refuse(self, status: bytes, words: bytes) -> None:
         """Answer what is no request, unless an answer is under way: then only the end of the connection says it."""
         if self._current is None:
-            self.write(b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
+            head = b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            self.write(head % (status, len(words)) + words)
             self._close()
         else:
             self._transport.abort()
