@@ -6,12 +6,12 @@ from typing import Final, cast
 
 import httptools
 
+from sekisho.http.deadline import NEVER, Deadline
 from sekisho.http.failures import Broken, CallFailed, TimedOut, Timeouts
 
 _MAX_HEADER_BYTES: Final = 64 * 1024
 _MOST_UNREAD: Final = 256 * 1024
 """Bytes of an answer that may wait here for a slow reader; then the upstream is held back."""
-_NO_DEADLINE: Final = float("inf")
 
 
 class UpstreamResponse:
@@ -136,17 +136,16 @@ class Connection(asyncio.Protocol):
         self._passing = False  # inside an interim answer, such as 100 Continue
         self._stray = False  # an answer that nobody asked for has begun
         self._paused = False
-        self._deadline = _NO_DEADLINE
+        self._deadline = Deadline(loop, self._give_up)
         self._allowed = 0.0
-        self._end = _NO_DEADLINE  # of all the time that the call may take
-        self._timer: asyncio.TimerHandle | None = None
+        self._end = NEVER  # of all the time that the call may take
 
     @property
     def usable(self) -> bool:
         """Whether a request can be sent now."""
         return self._transport is not None and not self._transport.is_closing() and self._answer is None
 
-    def send(self, head: bytes, body: bytes, timeouts: Timeouts, end: float = _NO_DEADLINE) -> UpstreamResponse:
+    def send(self, head: bytes, body: bytes, timeouts: Timeouts, end: float = NEVER) -> UpstreamResponse:
         """Send a request; the answer's `head` is done when its status line and headers have come.
 
         `end` is when the whole answer must be there, by the loop's clock.
@@ -247,15 +246,15 @@ class Connection(asyncio.Protocol):
             assert self._transport is not None
             self._paused = True
             self._transport.pause_reading()
-            self._deadline = self._end  # a slow client's silence is not the upstream's
+            self._deadline.set(self._end)  # a slow client's silence is not the upstream's
         elif not self._paused:
-            self._deadline = min(self._loop.time() + self._allowed, self._end)
+            self._allow(self._allowed)
 
     def _settle(self, answer: UpstreamResponse, *, reusable: bool) -> None:
         """The answer is complete: the connection goes back, or away if it cannot carry another."""
         assert self._transport is not None
         self._answer = None
-        self._deadline = _NO_DEADLINE
+        self._deadline.set(NEVER)
         answer.end()
         if self._paused:
             self._paused = False
@@ -274,29 +273,15 @@ class Connection(asyncio.Protocol):
 
     def _lose(self, failure: CallFailed) -> None:
         answer, self._answer = self._answer, None
-        self._deadline = _NO_DEADLINE
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._deadline.stop()
         if answer is not None:
             answer.fail(failure)
 
     def _allow(self, seconds: float) -> None:
-        """Give the upstream so long to say something. A timer that runs already is left to find out by itself."""
-        self._deadline = min(self._loop.time() + seconds, self._end)
-        if self._timer is not None and self._timer.when() > self._deadline:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._look_at_time)
+        """Give the upstream so long to say something."""
+        self._deadline.set(min(self._loop.time() + seconds, self._end))
 
-    def _look_at_time(self) -> None:
-        self._timer = None
-        if self._deadline == _NO_DEADLINE:
-            return
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._look_at_time)
-            return
+    def _give_up(self) -> None:
         if self._transport is not None:
             self._transport.abort()
         self._lose(TimedOut("no data for the time allowed"))

@@ -9,6 +9,7 @@ import httptools
 
 from sekisho.http.asgi import Scope
 from sekisho.http.cycle import Cycle
+from sekisho.http.deadline import NEVER, Deadline
 from sekisho.http.state import KEEP_ALIVE_SECONDS, ServerState, describe
 
 HEADER_SECONDS: Final = 10.0
@@ -16,7 +17,6 @@ _CLOSE_SECONDS: Final = 5.0
 _MAX_HEADER_BYTES: Final = 64 * 1024
 _MOST_FRAMING: Final = 16
 """Bytes of framing (chunk sizes, extensions, trailers) that a byte of a body may bring with it."""
-_NO_DEADLINE: Final = float("inf")
 
 
 class Http1Protocol(asyncio.Protocol):
@@ -45,8 +45,7 @@ class Http1Protocol(asyncio.Protocol):
         self._waiting: deque[Cycle] = deque()
         self._held_back = False
         self._room: asyncio.Future[None] | None = None  # while the client does not take more
-        self._deadline = _NO_DEADLINE
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(self._loop, self._give_up)
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvloop's is not one
@@ -59,7 +58,7 @@ class Http1Protocol(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """The client is gone."""
         self.state.connections.discard(self)
-        self._wait(None)
+        self._deadline.stop()
         self._waiting.clear()
         self.resume_writing()
         for cycle in (self._current, self._arriving):
@@ -216,7 +215,7 @@ class Http1Protocol(asyncio.Protocol):
 
     def _start(self, cycle: Cycle) -> None:
         self._current = cycle
-        self._deadline = _NO_DEADLINE
+        self._deadline.set(NEVER)
         task = self._loop.create_task(cycle.run())
         self.state.tasks.add(task)
         task.add_done_callback(self.state.tasks.discard)
@@ -236,28 +235,12 @@ class Http1Protocol(asyncio.Protocol):
             self._transport.close()
             self._wait(_CLOSE_SECONDS)
 
-    def _wait(self, seconds: float | None) -> None:
-        """Give the client so long. A timer that runs already is left to find out by itself."""
-        if seconds is None:
-            self._deadline = _NO_DEADLINE
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            return
-        self._deadline = self._loop.time() + seconds
-        if self._timer is not None and self._timer.when() > self._deadline:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._look_at_time)
+    def _wait(self, seconds: float) -> None:
+        """Give the client so long."""
+        self._deadline.set(self._loop.time() + seconds)
 
-    def _look_at_time(self) -> None:
-        self._timer = None
-        if self._deadline == _NO_DEADLINE:
-            return
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._look_at_time)
-        elif self._transport.is_closing() or (self._in_headers and self._unread):
+    def _give_up(self) -> None:
+        if self._transport.is_closing() or (self._in_headers and self._unread):
             self._transport.abort()
         else:
             self._close()
