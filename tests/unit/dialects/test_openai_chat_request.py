@@ -197,6 +197,11 @@ class TestOptions:
         assert call.metadata["other"] == 1
         assert (call.fallbacks, call.num_retries, call.timeout, call.drop_params) == (["x", "y"], 0, 1.5, False)
 
+    def test_fallbacks_as_the_configuration_has_them_count_for_the_model_asked_for(self) -> None:
+        mapped = [{"claude": ["x"], "*": ["y"]}, {"another": ["z"]}, "w"]
+        assert read(model="claude", fallbacks=mapped).fallbacks == ["x", "y", "w"]
+        assert read(model="other", fallbacks=mapped).fallbacks == ["y", "w"]
+
     def test_session_of_the_body_comes_before_that_of_the_metadata(self) -> None:
         metadata = {"session_id": "inner", "trace_id": "trace"}
         assert read(litellm_session_id="outer", metadata=metadata).session_id == "outer"
@@ -295,6 +300,8 @@ class TestRefusals:
             ({"metadata": {"tags": [1]}}, "metadata.tags[0]"),
             ({"fallbacks": [5]}, "fallbacks[0]"),
             ({"fallbacks": [{"model": 5}]}, "fallbacks[0].model"),
+            ({"fallbacks": [{"claude": "x"}]}, "fallbacks[0].claude"),
+            ({"fallbacks": [{"claude": [5]}]}, "fallbacks[0].claude[0]"),
             ({"num_retries": -1}, "num_retries"),
             ({"timeout": 0}, "timeout"),
             ({"n": 0}, "n"),

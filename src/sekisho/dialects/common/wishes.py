@@ -5,6 +5,7 @@ answers 400 to them, and what they say about addresses and keys of upstreams is 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypedDict, TypeVar
 
 from msgspec import Struct
@@ -84,11 +85,12 @@ def read_wishes(fields: WishFields) -> Wishes:
     """Checks the fields and reads them. Raises InvalidRequest naming the field."""
     metadata = read_optional(fields.metadata, "metadata", read_object) or {}
     refuse_deep_nesting(metadata, "metadata")
+    model = getattr(fields, "model", None)  # where the path names it, mappings count for every model (`*`) only
     return Wishes(
         session_id=_read_session_id(fields, metadata),
         tags=_read_tags(fields.tags, metadata),
         metadata=metadata,
-        fallbacks=read_optional(fields.fallbacks, "fallbacks", _read_fallbacks),
+        fallbacks=read_optional(fields.fallbacks, "fallbacks", partial(_read_fallbacks, model=model)),
         num_retries=read_optional(fields.num_retries, "num_retries", _read_count),
         timeout=read_optional(fields.timeout, "timeout", _read_timeout),
         drop_params=read_optional(fields.drop_params, "drop_params", read_flag),
@@ -126,8 +128,17 @@ def _read_tags(value: object, metadata: dict[str, object]) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
-def _read_fallbacks(value: object, path: str) -> list[str]:
-    return [_read_fallback(item, f"{path}[{index}]") for index, item in enumerate(read_array(value, path))]
+def _read_fallbacks(value: object, path: str, model: object) -> list[str]:
+    """Names, objects with a `model`, or mappings as the configuration has them, of which those for the model count."""
+    found: list[str] = []
+    for index, item in enumerate(read_array(value, path)):
+        place = f"{path}[{index}]"
+        if isinstance(item, dict) and item and "model" not in item:
+            listed = {name: read_names(names, f"{place}.{name}") for name, names in item.items()}
+            found += [name for asked in (model, "*") if isinstance(asked, str) for name in listed.get(asked, ())]
+        else:
+            found.append(_read_fallback(item, place))
+    return found
 
 
 def _read_fallback(value: object, path: str) -> str:
