@@ -135,23 +135,24 @@ class Gate:
         plan = planner.plan(model.group)
         future = plan.future
         watch.stop("find roads, forecast")
-        async with self.ledger.reserve(caller.scopes, future.ask, model.group) as hold:
-            held = future.hold_with(hold)
-            watch.stop("reserve")
-            record.booked, record.ceiling = hold.booked, held.ceiling
-            candidate = next(iter(plan.roads.asked.candidates))
-            record.group, record.target = plan.group, candidate.target
-            meter.taken_by(record.target)
-            self.store.journal.sent(record.row_if_lost(meter, held.expected), hold.booked)
-            watch.stop("write down what was sent")
-            await asyncio.sleep(0)  # the upstream
-            watch.start()
-            record.first_byte()
-            meter.report(_USAGE)
-            hold.settle(meter.usage.total, meter.cost or 0)
-            watch.stop("count what was used")
-            record.tell_limits()
-            watch.stop("tell the limits")
+        hold = await self.ledger.hold(caller.scopes, future.ask, model.group)
+        held = future.hold_with(hold)
+        watch.stop("reserve")
+        record.booked, record.ceiling = hold.booked, held.ceiling
+        candidate = next(iter(plan.roads.asked.candidates))
+        record.group, record.target = plan.group, candidate.target
+        meter.taken_by(record.target)
+        self.store.journal.sent(record.row_if_lost(meter, held.expected), hold.booked)
+        watch.stop("write down what was sent")
+        await asyncio.sleep(0)  # the upstream
+        watch.start()
+        record.first_byte()
+        meter.report(_USAGE)
+        hold.settle(meter.usage.total, meter.cost or 0)
+        watch.stop("count what was used")
+        record.tell_limits()
+        watch.stop("tell the limits")
+        self.ledger.end(hold)
         watch.stop("settle")
         self.store.journal.record(record.row(meter), record.booked)
         watch.stop("write down the end")

@@ -59,16 +59,17 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
     record.tell_limits = partial(tell_limits, rooms.rates, caller.scopes, model.group)
     meter.owner, meter.request_bytes = caller.owner, weigh_call(call)
     planner = Planner(world, caller, call, operation, rooms.access, rooms.estimator, meter)
-    async with hold_first(rooms.ledger, caller.scopes, planner.plan_all(model.group)) as (plan, hold):
+    plan, hold = await hold_first(rooms.ledger, caller.scopes, planner.plan_all(model.group))
+    try:
         held = plan.future.hold_with(hold)
         record.booked, record.ceiling = hold.booked, held.ceiling
-        try:
-            work = Work(exchange, route.dialect, call, plan.roads, world.snapshot, record, meter, held, rooms)
-            with exchange.cancelled_on_hangup():
-                await SERVICES[operation](work)
-        finally:
-            hold.settle(meter.usage.total, meter.cost or 0)
-            record.booked, record.overrun = hold.booked, hold.overrun
+        work = Work(exchange, route.dialect, call, plan.roads, world.snapshot, record, meter, held, rooms)
+        with exchange.cancelled_on_hangup():
+            await SERVICES[operation](work)
+    finally:
+        hold.settle(meter.usage.total, meter.cost or 0)
+        record.booked, record.overrun = hold.booked, hold.overrun
+        rooms.ledger.end(hold)
 
 
 async def _admit(exchange: Exchange, record: CallRecord, rooms: Rooms, cap: int) -> tuple[Caller, bytes]:

@@ -1,8 +1,7 @@
 """By which model group a call is served, and held: the one that is asked for, as long as its budgets pay for it."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -77,25 +76,18 @@ class Planner(Struct, frozen=True):
         return any(fitting.find_obstacle(target, meant_for) is None for target in plan.roads.asked.targets)
 
 
-@asynccontextmanager
-async def hold_first(
-    ledger: Ledger, scopes: Sequence[Scope], plans: Iterable[Plan]
-) -> AsyncIterator[tuple[Plan, Hold]]:
-    """Hold the call by the first plan that no budget of its own model refuses.
+async def hold_first(ledger: Ledger, scopes: Sequence[Scope], plans: Iterable[Plan]) -> tuple[Plan, Hold]:
+    """Hold the call by the first plan that no budget of its own model refuses. The hold is to be ended.
 
-    Raises as `Ledger.reserve`; when every plan is refused, what the first was told.
+    Raises as `Ledger.hold`; when every plan is refused, what the first was told.
     """
     refusal: BudgetExceeded | None = None
-    async with AsyncExitStack() as stack:
-        for plan in plans:
-            try:
-                hold = await stack.enter_async_context(ledger.reserve(scopes, plan.future.ask, plan.group))
-            except BudgetExceeded as error:
-                refusal = refusal or error
-                if error.model is None:
-                    break
-            else:
-                yield plan, hold
-                return
-        assert refusal is not None
-        raise refusal
+    for plan in plans:
+        try:
+            return plan, await ledger.hold(scopes, plan.future.ask, plan.group)
+        except BudgetExceeded as error:
+            refusal = refusal or error
+            if error.model is None:
+                break
+    assert refusal is not None
+    raise refusal

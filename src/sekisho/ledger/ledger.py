@@ -7,8 +7,7 @@ that bills more than the output ceiling it was given.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from msgspec import Struct
@@ -21,7 +20,7 @@ from sekisho.ledger.accounts import Account
 from sekisho.ledger.asks import Ask
 from sekisho.ledger.lessor import Lessor
 from sekisho.ledger.plans import Plans
-from sekisho.ledger.rates import RateLimits
+from sekisho.ledger.rates import Part, RateLimits
 from sekisho.ledger.refusals import over_budget, over_parallel
 
 _PATIENCE_SECONDS = 2.0
@@ -36,6 +35,7 @@ class Hold:
     ceiling: the most output tokens that the upstream may be asked for; None when the client's own limit stands.
     booked: every account of money that the call is booked on, and whether it is leased; what the journal must be told.
     group: the model group that it is for.
+    slots, rated: what it has of limits of parallel calls, and of limits of tokens in time.
     """
 
     def __init__(
@@ -44,6 +44,8 @@ class Hold:
         self.ceiling = ceiling
         self.booked = booked
         self.group = group
+        self.slots: Sequence[Account] = ()
+        self.rated: Sequence[Part] = ()
         self._accounts = accounts
         self._cost = cost
         self._used = 0
@@ -118,28 +120,28 @@ class Ledger:
         """All accounts in use."""
         return list(self._accounts.values())
 
-    @asynccontextmanager
-    async def reserve(self, scopes: Sequence[Scope], ask: Ask, group: str) -> AsyncIterator[Hold]:
-        """Hold one call to a model group in every scope.
+    async def hold(self, scopes: Sequence[Scope], ask: Ask, group: str) -> Hold:
+        """Hold one call to a model group in every scope, until `end`.
 
         Raises RateLimited or BudgetExceeded, naming the narrowest scope that has no room, or StoreUnavailable when the
         database is away and this worker's leases do not reach, or are too old; nothing is held then.
         """
-        slots = await self._take_slots(scopes)
+        slots, rated = await self._take_slots(scopes), list[Part]()
         try:
             rated = await self._rates.take(scopes, group, ask.input + ask.output)
-            tokens = 0
-            try:
-                hold = await self._hold_money(scopes, ask, group)
-                try:
-                    yield hold
-                finally:
-                    hold.release(self._clock.monotonic())
-                    tokens = hold.tokens
-            finally:
-                self._rates.settle(rated, tokens)
-        finally:
+            hold = await self._hold_money(scopes, ask, group)
+        except BaseException:
+            self._rates.settle(rated, 0)
             self._free(slots)
+            raise
+        hold.slots, hold.rated = slots, rated
+        return hold
+
+    def end(self, hold: Hold) -> None:
+        """The call is over: what it has used is counted, and the rest of what was held is given back."""
+        hold.release(self._clock.monotonic())
+        self._rates.settle(hold.rated, hold.tokens)
+        self._free(hold.slots)
 
     async def move(self, hold: Hold, scopes: Sequence[Scope], group: str) -> None:
         """Let a held call go on to another model group: what scopes may spend on that model is held in its place.
@@ -218,7 +220,7 @@ class Ledger:
         share = account.limit // self._lessor.workers or 1
         return self._lessor.is_away and account.held < min(share, account.limit)
 
-    def _free(self, slots: list[Account]) -> None:
+    def _free(self, slots: Sequence[Account]) -> None:
         for account in slots:
             account.settle(1, 0, self._clock.monotonic())
         if self._settled is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.holds import held
 from tests.support.usage import check_books, read_accounts, usage_row
 from tests.unit.ledger.test_ledger import PRICE, key
 
@@ -78,7 +79,7 @@ class Worker:
     async def spend(self, amount: int) -> None:
         """Make a call of so many thousand nano-dollars; it is booked when the worker lives next."""
         ask = Ask(input=amount, output=0, ceiling=0, caches="no", price=PRICE)
-        async with self.ledger.reserve([key(BUDGET)], ask, "m") as hold:
+        async with held(self.ledger, [key(BUDGET)], ask, "m") as hold:
             hold.settle(amount, amount * 1000)
         self.unbooked += amount
         self.spent += amount

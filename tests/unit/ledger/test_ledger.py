@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from tests.support.escrow import Book, MemoryEscrow
+from tests.support.holds import held
 
 from sekisho.core.caller import BudgetWindow, ModelLimits, Scope
 from sekisho.core.clock import ManualClock
@@ -36,7 +37,7 @@ class Worker:
     ) -> int | None:
         """A call that costs `tokens` thousand; returns the ceiling it was given."""
         ask = Ask(input=tokens, output=output or 0, ceiling=ceiling, caches="no", price=PRICE)
-        async with self.ledger.reserve(scopes, ask, "sonnet") as hold:
+        async with held(self.ledger, scopes, ask, "sonnet") as hold:
             hold.settle(tokens, tokens * 1000)
         self.settle_durably(hold.booked, tokens * 1000)
         return hold.ceiling
@@ -84,7 +85,7 @@ async def test_six_small_calls_without_max_tokens_share_a_small_budget() -> None
     scope = Scope(kind="key", id="k", budgets=(BudgetWindow(limit=100_000_000),))  # ten cents
     ask = Ask(input=20, output=28, ceiling=64_000, price=SONNET)  # the worst case would be 96 cents
     async with AsyncExitStack() as stack:
-        holds = [await stack.enter_async_context(worker.ledger.reserve([scope], ask, "sonnet")) for _ in range(6)]
+        holds = [await stack.enter_async_context(held(worker.ledger, [scope], ask, "sonnet")) for _ in range(6)]
         ceilings = [hold.ceiling for hold in holds]
         assert all(ceiling is not None and ceiling >= 64 for ceiling in ceilings)
         assert sum(ask.cost(ceiling or 0) for ceiling in ceilings) <= 100_000_000
@@ -97,7 +98,7 @@ async def test_small_calls_one_after_the_other_on_a_half_used_budget_all_pass() 
     scope = Scope(kind="key", id="k", budgets=(BudgetWindow(limit=10_000_000),))
     ask = Ask(input=20, output=28, ceiling=64_000, price=SONNET)
     for _ in range(20):
-        async with worker.ledger.reserve([scope], ask, "sonnet") as hold:
+        async with held(worker.ledger, [scope], ask, "sonnet") as hold:
             hold.settle(48, 450_000)
         worker.settle_durably(hold.booked, 450_000)
     assert worker.book.spent == {"key:k:money@0/all": 9_000_000}
@@ -108,7 +109,7 @@ async def test_a_tiny_budget_is_never_passed_by_one_call() -> None:
     scope = Scope(kind="key", id="k", budgets=(BudgetWindow(limit=300_000),))
     ask = Ask(input=20, output=28, ceiling=64_000, price=SONNET)
     with pytest.raises(BudgetExceeded):
-        async with worker.ledger.reserve([scope], ask, "sonnet"):
+        async with held(worker.ledger, [scope], ask, "sonnet"):
             pass
 
 
@@ -116,13 +117,13 @@ async def test_a_large_budget_leaves_the_clients_own_limit_alone() -> None:
     worker = Worker()
     scope = Scope(kind="key", id="k", budgets=(BudgetWindow(limit=100 * 10**9),))
     ask = Ask(input=2000, output=500, ceiling=64_000, price=SONNET)
-    async with worker.ledger.reserve([scope], ask, "sonnet") as hold:
+    async with held(worker.ledger, [scope], ask, "sonnet") as hold:
         assert hold.ceiling is None
 
 
 async def test_a_call_waits_for_those_that_hold_the_rest() -> None:
     worker = Worker()
-    async with worker.ledger.reserve([key(100)], Ask(input=80, output=0, ceiling=0, caches="no", price=PRICE), "m"):
+    async with held(worker.ledger, [key(100)], Ask(input=80, output=0, ceiling=0, caches="no", price=PRICE), "m"):
         waiting = asyncio.create_task(worker.call([key(100)], 50))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -133,7 +134,7 @@ async def test_a_call_waits_for_those_that_hold_the_rest() -> None:
 async def test_a_call_that_fails_without_settling_costs_nothing() -> None:
     worker = Worker()
     with pytest.raises(ZeroDivisionError):
-        async with worker.ledger.reserve([key(100)], Ask(input=80, output=0, ceiling=0, price=PRICE), "m"):
+        async with held(worker.ledger, [key(100)], Ask(input=80, output=0, ceiling=0, price=PRICE), "m"):
             raise ZeroDivisionError
     await worker.call([key(100)], 100)
 
@@ -227,18 +228,18 @@ async def test_parallel_calls_count_until_they_end() -> None:
     worker = Worker()
     scope = key(max_parallel_requests=2)
     ask = Ask(input=1, output=1, ceiling=1)
-    async with worker.ledger.reserve([scope], ask, "m"):
-        async with worker.ledger.reserve([scope], ask, "m"):
+    async with held(worker.ledger, [scope], ask, "m"):
+        async with held(worker.ledger, [scope], ask, "m"):
             with pytest.raises(RateLimited, match="2 of 2 parallel requests"):
-                async with worker.ledger.reserve([scope], ask, "m"):
+                async with held(worker.ledger, [scope], ask, "m"):
                     pass
-        async with worker.ledger.reserve([scope], ask, "m"):
+        async with held(worker.ledger, [scope], ask, "m"):
             pass
 
 
 async def test_what_was_not_held_is_an_overrun() -> None:
     worker = Worker()
-    async with worker.ledger.reserve([key(100)], Ask(input=10, output=0, ceiling=0, price=PRICE), "m") as hold:
+    async with held(worker.ledger, [key(100)], Ask(input=10, output=0, ceiling=0, price=PRICE), "m") as hold:
         hold.settle(15, 15_000)
     assert hold.overrun == 5_000
 
@@ -262,8 +263,8 @@ async def test_the_spend_of_the_key_is_nobody_elses() -> None:
     await worker.call([limited, team], 10)
     await worker.call([key(), team], 10)
     ask = Ask(input=1, output=1, ceiling=1, price=PRICE)
-    async with worker.ledger.reserve([limited, team], ask, "m") as hold:
+    async with held(worker.ledger, [limited, team], ask, "m") as hold:
         hold.settle(1, 1000)
         assert hold.key_spend() == 11_000
-    async with worker.ledger.reserve([key(), team], ask, "m") as hold:
+    async with held(worker.ledger, [key(), team], ask, "m") as hold:
         assert hold.key_spend() is None

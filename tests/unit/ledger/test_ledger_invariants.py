@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 from tests.support.escrow import Book, MemoryEscrow
+from tests.support.holds import held
 
 from sekisho.core.caller import BudgetWindow, Scope
 from sekisho.core.clock import ManualClock
@@ -89,7 +90,7 @@ class LedgerMachine(RuleBasedStateMachine):
         ask = Ask(input=tokens, output=output, ceiling=ceiling, price=PRICE)
         stack = AsyncExitStack()
         try:
-            hold = self.run(stack.enter_async_context(worker.ledger.reserve(self.scopes(), ask, "sonnet")))
+            hold = self.run(stack.enter_async_context(held(worker.ledger, self.scopes(), ask, "sonnet")))
         except BudgetExceeded:
             return multiple()
         except StoreUnavailable:

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 from tests.support.escrow import Book
+from tests.support.holds import held
 from tests.unit.ledger.test_ledger import PRICE, Worker, key
 
 from sekisho.core.caller import Scope
@@ -61,7 +62,7 @@ async def test_with_the_database_away_an_idle_key_goes_on_within_its_reserve() -
     ceilings: list[int | None] = []
 
     async def call() -> None:
-        async with worker.ledger.reserve([key(9_000)], ask, "m") as hold:
+        async with held(worker.ledger, [key(9_000)], ask, "m") as hold:
             hold.settle(20, 20_000)
         ceilings.append(hold.ceiling)
 
@@ -172,7 +173,7 @@ async def test_a_place_that_lies_idle_elsewhere_is_waited_for() -> None:
     book = Book()
     one, two = Worker(book, "one"), Worker(book, "two")
     scope = key(max_parallel_requests=1)
-    async with one.ledger.reserve([scope], SLOT, "m"):
+    async with held(one.ledger, [scope], SLOT, "m"):
         pass
     asked = asyncio.create_task(two.call([scope], 1))
     for _ in range(10):
@@ -186,7 +187,7 @@ async def test_a_place_that_is_taken_elsewhere_is_refused_after_a_while() -> Non
     book = Book()
     one, two = Worker(book, "one"), Worker(book, "two")
     scope = key(max_parallel_requests=1)
-    async with one.ledger.reserve([scope], SLOT, "m"):
+    async with held(one.ledger, [scope], SLOT, "m"):
         asked = asyncio.create_task(two.call([scope], 1))
         for _ in range(10):
             await asyncio.sleep(0)
@@ -201,10 +202,10 @@ async def test_with_the_database_away_calls_under_way_have_an_even_share() -> No
     worker.lessor.heard(worker.clock.monotonic(), 3)
     worker.escrow.away = True
     small, large = key(max_parallel_requests=1), Scope(kind="user", id="u", max_parallel_requests=7)
-    async with worker.ledger.reserve([small, large], SLOT, "m"):
+    async with held(worker.ledger, [small, large], SLOT, "m"):
         with pytest.raises(StoreUnavailable):
             await worker.call([small], 1)
-        async with worker.ledger.reserve([large], SLOT, "m"):
+        async with held(worker.ledger, [large], SLOT, "m"):
             with pytest.raises(StoreUnavailable):
                 await worker.call([large], 1)
             worker.escrow.away = False

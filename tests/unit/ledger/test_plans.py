@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.escrow import Book, MemoryEscrow
+from tests.support.holds import held
 
 from sekisho.core.accounts import money_account
 from sekisho.core.caller import BudgetWindow, ModelLimits, Scope
@@ -47,7 +48,7 @@ async def test_every_call_is_booked_on_the_windows_that_are_open(steps: list[flo
     ledger = make_ledger(clock)
     for step in [0.0, *steps]:
         clock.step(step)
-        async with ledger.reserve(SCOPES, ASK, "sonnet") as hold:
+        async with held(ledger, SCOPES, ASK, "sonnet") as hold:
             assert hold.booked == expect(clock.now())
 
 
@@ -55,13 +56,13 @@ async def test_what_is_forgotten_is_not_held_any_more() -> None:
     clock = ManualClock()
     ledger = make_ledger(clock)
     scopes = (Scope(kind="key", id="k", budgets=(BudgetWindow(limit=10**6),)),)
-    async with ledger.reserve(scopes, ASK, "sonnet"):
+    async with held(ledger, scopes, ASK, "sonnet"):
         pass
     for account in ledger.accounts():
         account.take_idle(keep=0)
     ledger.forget_idle()
     assert list(ledger.accounts()) == []
-    async with ledger.reserve(scopes, ASK, "sonnet"):
+    async with held(ledger, scopes, ASK, "sonnet"):
         (account,) = ledger.accounts()
         assert account.held > 0
 
@@ -72,7 +73,7 @@ async def test_changed_limits_come_with_new_scopes() -> None:
     for limit in (10**6, 10**7, 10**5):
         scopes = (Scope(kind="key", id="k", budgets=(BudgetWindow(limit=limit),)),)
         for _ in range(2):
-            async with ledger.reserve(scopes, ASK, "sonnet"):
+            async with held(ledger, scopes, ASK, "sonnet"):
                 (account,) = ledger.accounts()
                 assert account.limit == limit
 
