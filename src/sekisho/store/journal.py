@@ -47,6 +47,8 @@ class UsageJournal:
         """From where in the spool on the ends of calls are not in memory; None if all are."""
         self._recorded = 0
         self._durable = 0
+        self._rotated_at = 0
+        """How many calls had been recorded when the spool's file was begun."""
         self._failures = 0
         self._failed_in_a_row = 0
         self._work = asyncio.Event()
@@ -137,12 +139,20 @@ class UsageJournal:
                     await self._hurry.wait()
             self._work.clear()
             self._hurry.clear()
-            while self._waiting or self._backlog is not None:
+            target = self._recorded  # what comes meanwhile is left to gather, or a busy worker would write handfuls
+            while self._durable < target:
                 if self._waiting:
                     await self._write_group()
                 else:
                     self._read_backlog()
-            self._spool.drained()
+            self._tidy_spool()
+
+    def _tidy_spool(self) -> None:
+        """Begin a new file if this one has grown; the one before goes when all calls that ended in it are booked."""
+        if self._durable >= self._rotated_at:
+            self._spool.forget_old()
+            if self._backlog is None and self._spool.rotate():
+                self._rotated_at = self._recorded
 
     async def _write_group(self) -> None:
         """Book the calls that ended first. When the database is away wait, longer each time."""

@@ -59,6 +59,7 @@ class Spool:
         self._open: dict[str, bytes] = {}
         self._owed = 0
         self._file = _File(folder, worker, 1)
+        self._old: _File | None = None
 
     def sent(self, row: UsageRow, booked: Mapping[str, bool]) -> None:
         """Write down a call before its request leaves; again if it goes on to another upstream.
@@ -94,30 +95,43 @@ class Spool:
                 entries.append(entry)
         return entries, self._file.size
 
-    def drained(self) -> None:
-        """Every ended call is in the database: begin a new file if this one has grown, with the calls under way."""
-        if self._file.size < _ROTATE:
-            return
+    def rotate(self) -> bool:
+        """Begin a new file, with the calls under way, if this one has grown and none is there from the last time.
+
+        The old one stays until `forget_old`, as calls that ended in it may not be in the database yet.
+        """
+        if self._file.size < _ROTATE or self._old is not None:
+            return False
         try:
             new = _File(self._folder, self._worker, self._number + 1)
         except StoreUnavailable:
-            return
+            return False
         try:
             new.reserve(sum(map(len, self._open.values())) + self._owed)
             for frame in self._open.values():
                 new.append(frame)
         except StoreUnavailable:
             new.close(keep=False)
-            return
-        old, self._file, self._number = self._file, new, self._number + 1
-        old.close(keep=False)
+            return False
+        self._old, self._file, self._number = self._file, new, self._number + 1
+        return True
+
+    def forget_old(self) -> None:
+        """Every call that ended before the last `rotate` is in the database: remove the file from then."""
+        if self._old is not None:
+            self._old.close(keep=False)
+            self._old = None
 
     def sync(self) -> None:
         """Make what is written survive a loss of power. May take long; meant for a thread."""
-        self._file.sync()
+        for file in (self._old, self._file):
+            if file is not None:
+                file.sync()
 
     def close(self, *, keep: bool) -> None:
-        """Let go of the file, and remove it unless something in it is still needed."""
+        """Let go of the files, and remove them unless something in them is still needed."""
+        if self._old is not None:
+            self._old.close(keep=keep)
         self._file.close(keep=keep or bool(self._open))
 
     def _forget(self, call: str) -> None:

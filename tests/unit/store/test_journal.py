@@ -2,7 +2,7 @@ import asyncio
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from sekisho.store.database import Database
 from sekisho.store.engine import Store, open_store
 from sekisho.store.journal import UsageJournal
 from sekisho.store.records import KeyRecord, UsageAttempt
+from sekisho.store.spool import Entry
 from sekisho.store.usage import UsageFilter
 
 EVERYTHING = UsageFilter()
@@ -117,6 +118,42 @@ async def test_who_asked_is_told_what_is_booked_on_leases_once_it_is_durable(sto
     assert told == []
     await store.journal.flush()
     assert sum(map(Counter, told), Counter()) == {KEY_MONEY: 7, TEAM_MONEY: 7}
+
+
+class SlowBookkeeper(Bookkeeper):
+    """Notes how many calls it is given at a time, and books them when it may go on."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.groups: list[int] = []
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def book(self, worker: str, entries: Sequence[Entry]) -> None:
+        self.groups.append(len(entries))
+        self.begun.set()
+        await self.go_on.wait()
+        await super().book(worker, entries)
+
+
+async def test_calls_that_end_while_others_are_written_are_gathered_for_the_next_time(
+    store: Store, tmp_path: Path
+) -> None:
+    bookkeeper = SlowBookkeeper(store._database)
+    journal = UsageJournal(bookkeeper, "w2", tmp_path / "other", linger=3600)
+    journal.start()
+    journal.record(usage_row(1), BOOKED)
+    flushing = asyncio.create_task(journal.flush())
+    await bookkeeper.begun.wait()
+    for _ in range(9):
+        journal.record(usage_row(1), BOOKED)
+    bookkeeper.go_on.set()
+    await flushing
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert bookkeeper.groups == [1]
+    assert await journal.close()
+    assert bookkeeper.groups == [1, 9]
+    assert await count_rows(store._database) == 10
 
 
 async def test_closing_writes_what_was_recorded(database_url: str, clock: ManualClock, tmp_path: Path) -> None:

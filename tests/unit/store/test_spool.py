@@ -61,10 +61,33 @@ def test_a_file_that_has_grown_gives_way_to_one_with_only_the_calls_under_way(
     spool.sent(open_call, BOOKED)
     for _ in range(50):
         spool.done(row(), BOOKED)
-    spool.drained()
+    assert spool.rotate()
+    assert not spool.rotate()
+    assert len(list(tmp_path.iterdir())) == 2
+    spool.forget_old()
     assert len(list(tmp_path.iterdir())) == 1
     die(spool)
     assert [entry.row for entry in left_by_the_dead(tmp_path)["w1"]] == [open_call]
+
+
+def test_a_worker_that_dies_with_two_files_leaves_every_call_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "_ROTATE", 1000)
+    spool = Spool(tmp_path, "w1")
+    before, during, open_call = row(estimated=True), row(estimated=True), row(estimated=True)
+    for one in (before, during, open_call):
+        spool.sent(one, BOOKED)
+    ended = [msgspec.structs.replace(one, estimated=False) for one in (before, during)]
+    spool.done(ended[0], BOOKED)
+    assert spool.rotate()
+    spool.done(ended[1], BOOKED)
+    assert spool._old is not None
+    os.close(spool._old._descriptor)
+    assert left_by_the_dead(tmp_path) == {}
+    die(spool)
+    found = [entry.row for entry in left_by_the_dead(tmp_path)["w1"]]
+    assert found == [*ended, open_call]
 
 
 def test_a_full_disk_refuses_new_calls_but_takes_the_ends_of_those_under_way(
@@ -117,7 +140,7 @@ def test_a_file_that_cannot_be_rotated_goes_on(tmp_path: Path, monkeypatch: pyte
     for one in rows:
         spool.sent(one, BOOKED)
     monkeypatch.setattr(os, "posix_fallocate", full)
-    spool.drained()
+    assert not spool.rotate()
     monkeypatch.undo()
     spool.done(rows[0], BOOKED)
     die(spool)
