@@ -5,10 +5,8 @@ on, Qwen Code calls itself `claude-cli` on Anthropic's API). They still tell the
 """
 
 import re
-from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
-
-Header = Callable[[bytes], str | None]
 
 _INTRODUCTIONS: Final = (
     ("you are claude code", "claude-code"),
@@ -28,6 +26,8 @@ _INTRODUCTIONS: Final = (
 _IN_CODEX: Final = "running in the codex cli"
 """Stands in the first sentence of Codex's prompts, which begins differently for each family of models."""
 _FIRST_WORDS: Final = 200
+_LONGEST: Final = 500
+"""Characters of a header that are looked at."""
 
 _PRODUCTS: Final = {
     "claude-cli": "claude-code",
@@ -45,40 +45,48 @@ _PRODUCTS: Final = {
 """Products in user agents, in lower case, and whose they are."""
 _BORROWED: Final = frozenset({("qwen-code", "claude-code"), ("kilo", "opencode")})
 """Agents that may go by another's name in the user agent; the version beside it is their own."""
-_PRODUCT: Final = re.compile(r"(?:^|app/)([a-z][a-z-]*)[a-z_]*[/#](\d[\w.+-]*)", re.IGNORECASE)
+_PRODUCT: Final = re.compile(r"(?:^|app/)([a-z][a-z-]*)[a-z_]*[/#](\d[\w.+-]{0,60})", re.IGNORECASE)
 _TITLES: Final = {"kilo code": "kilo", "cline": "cline", "opencode": "opencode", "roo code": "roo-code"}
 
 
-def recognise_agent(header: Header, system: str) -> tuple[str | None, str | None]:
-    """The agent's name and version, each where they can be told.
+def recognise_agent(
+    user_agent: str, originator: str, title: str, system: str, *, claude_code: bool
+) -> tuple[str | None, str | None]:
+    """The agent's name and version, each where they can be told by these headers and the system prompt.
 
-    An `x-sekisho-agent` header (`name` or `name/version`) is believed before anything else.
+    `claude_code` is whether there is a header that only Claude Code sends. An agent looks the same in all its calls, so
+    that this is found out once.
     """
-    if told := header(b"x-sekisho-agent"):
-        name, _, number = told.strip().partition("/")
-        return name or None, number or None
-    named, version = _read_user_agent(header(b"user-agent") or "")
-    agent = _read_introduction(system) or _read_headers(header) or named
+    return _recognise(
+        user_agent[:_LONGEST], originator[:_LONGEST], title[:_LONGEST], system[:_FIRST_WORDS], claude_code
+    )
+
+
+@lru_cache(maxsize=2048)
+def _recognise(
+    user_agent: str, originator: str, title: str, first_words: str, claude_code: bool
+) -> tuple[str | None, str | None]:
+    named, version = _read_user_agent(user_agent)
+    agent = _read_introduction(first_words) or ("claude-code" if claude_code else _read_headers(originator, title))
+    agent = agent or named
     if agent == named or (agent, named) in _BORROWED:
         return agent, version
     return agent, None
 
 
-def _read_introduction(system: str) -> str | None:
-    words = system[:_FIRST_WORDS].lstrip().lower()
+def _read_introduction(first_words: str) -> str | None:
+    words = first_words.lstrip().lower()
     for beginning, agent in _INTRODUCTIONS:
         if words.startswith(beginning):
             return agent
     return "codex" if _IN_CODEX in words else None
 
 
-def _read_headers(header: Header) -> str | None:
+def _read_headers(originator: str, title: str) -> str | None:
     """By headers that only one agent sends."""
-    if header(b"x-claude-code-session-id"):
-        return "claude-code"
-    if (header(b"originator") or "").startswith("codex"):
+    if originator.startswith("codex"):
         return "codex"
-    return _TITLES.get((header(b"x-title") or "").lower())
+    return _TITLES.get(title.lower())
 
 
 def _read_user_agent(text: str) -> tuple[str | None, str | None]:

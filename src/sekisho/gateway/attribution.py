@@ -10,30 +10,45 @@ from sekisho.gateway.agents import recognise_agent
 from sekisho.gateway.exchange import Exchange
 
 _MAX_LENGTH = 250
-_SESSION_HEADERS: Final = (
-    b"x-sekisho-session-id",
-    b"x-sekisho-task-id",
-    b"x-litellm-session-id",
-    b"x-litellm-trace-id",
-    b"x-claude-code-session-id",
-    b"session-id",  # Codex
-    b"session_id",  # Codex, formerly
-    b"x-session-id",  # opencode, Kilo
-    b"x-session-affinity",
-    b"x-task-id",
-)
-"""Where a session, conversation or task is named; the first that is there counts."""
+_CLAUDE_CODE = b"x-claude-code-session-id"
+_HEADERS: Final = {
+    "session": (
+        b"x-sekisho-session-id",
+        b"x-sekisho-task-id",
+        b"x-litellm-session-id",
+        b"x-litellm-trace-id",
+        _CLAUDE_CODE,
+        b"session-id",  # Codex
+        b"session_id",  # Codex, formerly
+        b"x-session-id",  # opencode, Kilo
+        b"x-session-affinity",
+        b"x-task-id",
+    ),
+    "agent id": (b"x-sekisho-agent-id", b"x-claude-code-agent-id", b"thread-id"),
+    "parent": (
+        b"x-sekisho-parent-id",
+        b"x-claude-code-parent-agent-id",
+        b"x-codex-parent-thread-id",
+        b"x-parent-session-id",  # opencode, Kilo
+    ),
+    "end user": (b"x-sekisho-end-user", b"x-litellm-end-user-id", b"x-litellm-customer-id"),
+    "tags": (b"x-sekisho-tags", b"x-litellm-tags"),
+    "retries": (b"x-litellm-num-retries",),
+    "timeout": (b"x-litellm-timeout",),
+    "priority": (b"x-litellm-priority",),
+    "agent": (b"x-sekisho-agent",),
+    "user agent": (b"user-agent",),
+    "originator": (b"originator",),
+    "title": (b"x-title",),
+}
+"""What is told in headers, and in which: the first of them that says something counts.
+
+`x-sekisho-agent` (`name` or `name/version`) is believed whatever else there is to see.
+"""
+_PLACES: Final = {name: (what, rank) for what, names in _HEADERS.items() for rank, name in enumerate(names)}
 _VENDOR_PREFIX, _VENDOR_SUFFIX = b"x-", b"-session-id"
 """LiteLLM takes any `x-<vendor>-session-id`."""
-_AGENT_ID_HEADERS: Final = (b"x-sekisho-agent-id", b"x-claude-code-agent-id", b"thread-id")
-_PARENT_HEADERS: Final = (
-    b"x-sekisho-parent-id",
-    b"x-claude-code-parent-agent-id",
-    b"x-codex-parent-thread-id",
-    b"x-parent-session-id",  # opencode, Kilo
-)
-_END_USER_HEADERS: Final = (b"x-sekisho-end-user", b"x-litellm-end-user-id", b"x-litellm-customer-id")
-_TAG_HEADERS: Final = (b"x-sekisho-tags", b"x-litellm-tags")
+_VENDOR: Final = ("session", len(_HEADERS["session"]))
 
 
 def read_wishes(exchange: Exchange, call: ClientCall, caller: Caller) -> None:
@@ -41,26 +56,54 @@ def read_wishes(exchange: Exchange, call: ClientCall, caller: Caller) -> None:
 
     Raises InvalidRequest for a header that is not of its type.
     """
-    _attribute(exchange, call, caller)
-    if (retries := exchange.header(b"x-litellm-num-retries")) is not None:
-        call.num_retries = int(_number("x-litellm-num-retries", retries))
-    if (timeout := exchange.header(b"x-litellm-timeout")) is not None:
-        call.timeout = _number("x-litellm-timeout", timeout)
-    if (priority := exchange.header(b"x-litellm-priority")) is not None:
-        call.priority = int(_number("x-litellm-priority", priority))
+    told = _read_headers(exchange)
+    _attribute(call, caller, told)
+    if "agent" in told:
+        agent, _, version = told["agent"].strip().partition("/")
+        call.agent, call.agent_version = _tidy(agent), _tidy(version)
+    else:
+        call.agent, call.agent_version = recognise_agent(
+            told.get("user agent", ""),
+            told.get("originator", ""),
+            told.get("title", ""),
+            call.opening.system,
+            claude_code=exchange.header(_CLAUDE_CODE) is not None,
+        )
+    if "retries" in told:
+        call.num_retries = int(_number("x-litellm-num-retries", told["retries"]))
+    if "timeout" in told:
+        call.timeout = _number("x-litellm-timeout", told["timeout"])
+    if "priority" in told:
+        call.priority = int(_number("x-litellm-priority", told["priority"]))
 
 
-def _attribute(exchange: Exchange, call: ClientCall, caller: Caller) -> None:
-    session = _first(exchange, _SESSION_HEADERS) or _vendor_session(exchange) or call.session_id
-    call.session_id = _tidy(session) or fingerprint(caller.owner, call.opening)
-    agent_id = _tidy(_first(exchange, _AGENT_ID_HEADERS))
-    call.agent_id = agent_id if agent_id != call.session_id else None  # Codex's main thread is its session
-    call.parent_id = _tidy(_first(exchange, _PARENT_HEADERS))
-    agent, version = recognise_agent(exchange.header, call.opening.system)
-    call.agent, call.agent_version = _tidy(agent), _tidy(version)
-    call.end_user = _tidy(_first(exchange, _END_USER_HEADERS) or call.end_user)
-    tags = [*call.tags, *(_first(exchange, _TAG_HEADERS) or "").split(",")]
-    call.tags = list(dict.fromkeys(tidy for tag in tags if (tidy := _tidy(tag))))
+def _read_headers(exchange: Exchange) -> dict[str, str]:
+    """What the headers tell, in one pass: a request has a dozen of them, and two or three of these."""
+    told: dict[str, str] = {}
+    ranks: dict[str, int] = {}
+    for name, value in exchange.headers:
+        if name in _PLACES:
+            what, rank = _PLACES[name]
+        elif name[-11:] == _VENDOR_SUFFIX and name[:2] == _VENDOR_PREFIX and b"parent" not in name:
+            what, rank = _VENDOR
+        else:
+            continue
+        if value and (what not in ranks or rank < ranks[what]):
+            told[what], ranks[what] = value.decode("latin-1"), rank
+    return told
+
+
+def _attribute(call: ClientCall, caller: Caller, told: dict[str, str]) -> None:
+    call.session_id = _tidy(told.get("session") or call.session_id) or fingerprint(caller.owner, call.opening)
+    if "agent id" in told:
+        agent_id = _tidy(told["agent id"])
+        call.agent_id = agent_id if agent_id != call.session_id else None  # Codex's main thread is its session
+    if "parent" in told:
+        call.parent_id = _tidy(told["parent"])
+    call.end_user = _tidy(told.get("end user") or call.end_user)
+    if call.tags or "tags" in told:
+        tags = [*call.tags, *told.get("tags", "").split(",")]
+        call.tags = list(dict.fromkeys(tidy for tag in tags if (tidy := _tidy(tag))))
 
 
 def fingerprint(owner: str, opening: Opening) -> str | None:
@@ -70,26 +113,9 @@ def fingerprint(owner: str, opening: Opening) -> str | None:
     """
     if not opening.first_user:
         return None
-    digest = sha256()
-    for text in (owner, opening.system, opening.first_user):
-        encoded = text.encode("utf-8", "surrogatepass")
-        digest.update(b"%d:" % len(encoded))
-        digest.update(encoded)
-    return f"fp-{digest.hexdigest()[:32]}"
-
-
-def _first(exchange: Exchange, names: tuple[bytes, ...]) -> str | None:
-    for name in names:
-        if value := exchange.header(name):
-            return value
-    return None
-
-
-def _vendor_session(exchange: Exchange) -> str | None:
-    for name, value in exchange.headers:
-        if name.startswith(_VENDOR_PREFIX) and name.endswith(_VENDOR_SUFFIX) and b"parent" not in name:
-            return value.decode("latin-1")
-    return None
+    texts = [text.encode("utf-8", "surrogatepass") for text in (owner, opening.system, opening.first_user)]
+    lengths = b"%d:%d:%d:" % (len(texts[0]), len(texts[1]), len(texts[2]))
+    return "fp-" + sha256(lengths + b"".join(texts)).hexdigest()[:32]
 
 
 def _tidy(value: str | None) -> str | None:

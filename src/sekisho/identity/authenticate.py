@@ -169,11 +169,14 @@ class Identity:
         if is_signature(key):
             if not signed_ok:
                 raise Unauthenticated("Signed requests open the model endpoints only. Send a key as bearer token here.")
-            return await self._find_caller(*self._signed.identify(key))
+            key_hash, shown = self._signed.identify(key)
+            known = await self._keys.get(key_hash)
+            return self._find_valid(known) or _refuse(known, shown)
         key_hash = hash_key(key)
         if self._master is not None and hmac.compare_digest(key_hash, self._master):
             return self._master_caller
-        return await self._find_caller(key_hash, mask_key(key))
+        known = self._keys.peek(key_hash) or await self._keys.get(key_hash)
+        return self._find_valid(known) or _refuse(known, mask_key(key))
 
     async def widen(self, caller: Caller, end_user: str | None, tags: Sequence[str]) -> Caller:
         """The caller with the scopes that only a request tells: its end user, its tags and those of its key.
@@ -183,10 +186,10 @@ class Identity:
             InvalidRequest: there are too many tags.
             StoreUnavailable: one of them is not remembered and the database is away.
         """
+        if end_user is None and not tags and not caller.tags:
+            return caller
         names: list[tuple[ScopeKind, str]] = [] if end_user is None else [("customer", end_user)]
         names += [("tag", tag) for tag in dict.fromkeys([*caller.tags, *tags])]
-        if not names:
-            return caller
         if len(names) > MOST_TAGS:
             raise InvalidRequest(f"A call can carry at most {MOST_TAGS} tags.", param="tags")
         found = [await self._names.get(name) for name in names]
@@ -246,13 +249,11 @@ class Identity:
         """
         return self._signed.issue(key_hash)
 
-    async def _find_caller(self, key_hash: str, shown: str) -> Caller:
-        """The caller of a key; `shown` is what the key may be called in errors."""
-        known = await self._keys.get(key_hash)
-        caller = known.caller
-        if caller is None or known.blocked or (known.expires and known.expires[0] <= self._clock.now()):
-            _refuse(known, shown)
-        return caller
+    def _find_valid(self, known: _Known) -> Caller | None:
+        """The caller of a key that may be used now."""
+        if known.blocked or (known.expires and known.expires[0] <= self._clock.now()):
+            return None
+        return known.caller
 
     async def _read_key(self, key_hash: str) -> Reading[_Known]:
         access = await self._store.keys.access(key_hash)
@@ -309,9 +310,8 @@ def find_key(headers: Headers) -> str | None:
     """The key in these headers, with or without `Bearer`, or the whole of a signature; None if there is none."""
     best, best_rank = b"", len(_RANKS)
     for name, value in headers:
-        rank = _RANKS.get(name, best_rank)
-        if rank < best_rank and value.strip():
-            best, best_rank = value.strip(), rank
+        if name in _RANKS and (rank := _RANKS[name]) < best_rank and (stripped := value.strip()):
+            best, best_rank = stripped, rank
     scheme, _, rest = best.partition(b" ")
     if rest and scheme.lower() == b"bearer":
         best = rest.strip()

@@ -79,6 +79,14 @@ class Memory(Generic[Name, Value]):
         else:
             self._changed.update(dict.fromkeys(rows, self._generation))
 
+    def peek(self, name: Name) -> Value | None:
+        """The value of a name where nothing must be read or looked at for it: the usual case. None otherwise."""
+        entry = self._entries.get(name)
+        if entry is None or entry.generation != self._generation or entry.fresh_until <= self._clock.monotonic():
+            return None
+        self._entries.move_to_end(name)
+        return entry.value
+
     async def get(self, name: Name) -> Value:
         """The value of a name. Raises StoreUnavailable when it is not remembered and the database is away."""
         entry = self._entries.get(name)

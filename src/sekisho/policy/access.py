@@ -5,6 +5,7 @@ The lists on key, user and team are LiteLLM's: names of model groups, names with
 of the caller must allow the model; an empty list allows all.
 """
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from sekisho.core.caller import Caller, Scope
@@ -15,27 +16,30 @@ _EVERYTHING = frozenset({"*", "all-proxy-models", "all-team-models"})
 
 def may_use(caller: Caller, model_name: str) -> bool:
     """Whether every scope of the caller allows the model group."""
-    return all(_allows(scope, model_name) for scope in caller.scopes)
+    return _find_forbidding(caller, model_name) is None
 
 
 def check_model(caller: Caller, model_name: str) -> None:
     """Raises AccessDenied, naming the narrowest scope that forbids the model group and what it allows instead."""
+    if (scope := _find_forbidding(caller, model_name)) is not None:
+        allowed = ", ".join(name for name in scope.models if name != "no-default-models") or "none"
+        who = scope.kind.replace("_", " ")
+        raise AccessDenied(
+            f"The {who} is not allowed to use the model '{model_name}'. Models it may use: {allowed}.",
+            kind=f"{scope.kind}_model_access_denied",
+            param="model",
+        )
+
+
+def _find_forbidding(caller: Caller, model_name: str) -> Scope | None:
+    """The narrowest scope that has a list without the model group; most scopes have none."""
     for scope in caller.scopes:
-        if not _allows(scope, model_name):
-            allowed = ", ".join(name for name in scope.models if name != "no-default-models") or "none"
-            who = scope.kind.replace("_", " ")
-            raise AccessDenied(
-                f"The {who} is not allowed to use the model '{model_name}'. Models it may use: {allowed}.",
-                kind=f"{scope.kind}_model_access_denied",
-                param="model",
-            )
+        if scope.models and not _allow(scope.models, model_name):
+            return scope
+    return None
 
 
-def _allows(scope: Scope, model_name: str) -> bool:
-    if not scope.models:
+def _allow(models: Sequence[str], model_name: str) -> bool:
+    if model_name in models or not _EVERYTHING.isdisjoint(models):
         return True
-    return any(name in _EVERYTHING or name == model_name or _matches(name, model_name) for name in scope.models)
-
-
-def _matches(pattern: str, model_name: str) -> bool:
-    return "*" in pattern and fnmatchcase(model_name, pattern)
+    return any("*" in pattern and fnmatchcase(model_name, pattern) for pattern in models)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from functools import partial
 
 from msgspec import Struct
 
@@ -34,10 +35,11 @@ def choose_model(snapshot: Snapshot, caller: Caller, requested: str | None) -> C
         check_model(caller, snapshot.default_model)
         return ChosenModel(asked=snapshot.default_model, group=snapshot.default_model)
     meant = caller.aliases.get(requested, requested)
-    group = find_group(snapshot, meant, lambda name: may_use(caller, name)) or find_group(snapshot, meant)
-    if group is not None:
+    group = find_group(snapshot, meant, partial(may_use, caller))
+    if group is None and (group := find_group(snapshot, meant)) is not None:
         check_model(caller, group)
-        return ChosenModel(asked=requested, group=group)
+    if group is not None:
+        return ChosenModel(requested, group)
     if snapshot.default_model is not None and snapshot.default_model_for_unknown:
         check_model(caller, snapshot.default_model)
         warning = f"model '{requested}' is unknown; '{snapshot.default_model}' was used"
