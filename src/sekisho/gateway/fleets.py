@@ -14,8 +14,8 @@ from sekisho.policy.routing.lane import Lanes
 from sekisho.policy.tags import match_tags
 
 _MOST_FLEETS = 4_000
-_UNPRICED_SECONDS = 10.0
-"""What has no price may get one, once its provider has found out which model it is."""
+_UNKNOWN_SECONDS = 10.0
+"""What has no price or limit may get one, once its provider has found out which model it is."""
 _NO_TAGS: frozenset[str] = frozenset()
 _OTHER = "\0"
 """Stands for all tags that no deployment of the group has; clients may invent any number of them."""
@@ -49,6 +49,12 @@ class Fleets:
         self._known: dict[_Key, PreparedFleet] = {}
         self._deployments: tuple[Deployment, ...] | None = None
 
+    def adopt(self, snapshot: Snapshot, targets: Mapping[str, Target]) -> None:
+        """Let the quotas count that this configuration states."""
+        if snapshot.deployments is not self._deployments:
+            self._deployments = snapshot.deployments
+            self._lanes.state_quotas(_gather_quotas(snapshot.deployments, targets))
+
     def find(
         self,
         snapshot: Snapshot,
@@ -60,9 +66,6 @@ class Fleets:
         priced: bool,
     ) -> PreparedFleet:
         """The fleet of a group for calls with these tags; `priced`: without deployments that have no price."""
-        if snapshot.deployments is not self._deployments:
-            self._deployments = snapshot.deployments
-            self._lanes.state_quotas(_gather_quotas(snapshot.deployments, targets))
         deployments = snapshot.groups[group]
         reduced = _reduce_tags(deployments, tags) if snapshot.enable_tag_filtering else None
         key = (group, operation, reduced, snapshot.tag_filtering_match_any, priced)
@@ -74,7 +77,7 @@ class Fleets:
         ):
             if len(self._known) >= _MOST_FLEETS:
                 self._known.clear()
-            stale_at = self._clock.monotonic() + _UNPRICED_SECONDS
+            stale_at = self._clock.monotonic() + _UNKNOWN_SECONDS
             known = _prepare(snapshot, targets, deployments, operation, reduced or _NO_TAGS, stale_at, priced=priced)
             self._known[key] = known
         return known
@@ -97,12 +100,17 @@ def _prepare(
     kinds = {(target.upstream_model, target.price, target.facts): target for _, target in payable}
     return PreparedFleet(
         deployments=deployments,
-        stale_at=stale_at if any(target.price is None for _, target in pairs) else None,
+        stale_at=stale_at if any(_may_change(target) for _, target in pairs) else None,
         fleet=Fleet(payable, snapshot.default_max_parallel_requests),
         targets=tuple(kinds.values()),
         callable=bool(pairs),
         unpriced=len(payable) < len(able),
     )
+
+
+def _may_change(target: Target) -> bool:
+    """Whether its provider may not know its model yet."""
+    return target.price is None or target.facts.max_output_tokens is None
 
 
 def _reduce_tags(deployments: tuple[Deployment, ...], tags: frozenset[str]) -> frozenset[str]:

@@ -1,19 +1,16 @@
 """What a call sets aside before any upstream is asked: of money and tokens, at worst."""
 
 import re
-from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct, structs
 
-from sekisho.core.caller import Scope
 from sekisho.core.chat import ClientCall
-from sekisho.core.target import Target
 from sekisho.core.usage import Usage
 from sekisho.core.wire import Operation
 from sekisho.gateway.meter import Meter
-from sekisho.gateway.ways import Roads
-from sekisho.ledger.asks import Ask, join_prices
+from sekisho.gateway.ways import Terms
+from sekisho.ledger.asks import Ask
 from sekisho.ledger.estimate import Estimator
 from sekisho.ledger.ledger import Hold
 
@@ -37,11 +34,6 @@ class Held(Struct, frozen=True):
     ceiling: int | None
 
 
-def has_budget(scopes: Sequence[Scope], group: str) -> bool:
-    """Whether calls to the model group are paid from some budget."""
-    return any(scope.budgets or ((own := scope.model_limits.get(group)) and own.budgets) for scope in scopes)
-
-
 class Forecast(Struct, frozen=True):
     """What a call will use: `ask` at worst, `expected` probably.
 
@@ -63,35 +55,32 @@ class Forecast(Struct, frozen=True):
         return Held(hold, expected, ceiling)
 
 
-def forecast(
-    estimator: Estimator, meter: Meter, roads: Roads, call: ClientCall, operation: Operation, *, paid: bool
-) -> Forecast:
-    """Forecast a call, whichever target of its roads will serve it. Counting tokens costs nothing.
-
-    `paid` is whether a budget pays for it.
-    """
+def forecast(estimator: Estimator, meter: Meter, terms: Terms, call: ClientCall, operation: Operation) -> Forecast:
+    """Forecast a call that the meter has weighed. Counting tokens costs nothing."""
     if operation == "count_tokens":
-        return Forecast(Ask(input=0, output=0, ceiling=0), Usage(), bounded=True)
-    targets = [target for road in roads.all for target in road.targets]
-    first, prices = targets[0].upstream_model, [target.price for target in targets if target.price is not None]
-    price = join_prices(prices) if prices else None
-    models = {target.upstream_model for target in targets}
-    most = max(estimator.most_input(model, meter.request_bytes) for model in models)
-    likely = estimator.input_tokens(first, meter.request_bytes)
+        return _NOTHING
+    first, *others = terms.models
+    likely = meter.expect(first)
+    most = likely.most_input
+    for model in others:
+        most = max(most, estimator.most_input(model, meter.request_bytes))
     if operation == "embeddings":
-        return Forecast(Ask(input=most, output=0, ceiling=0, caches="no", price=price), Usage(input=likely), True)
-    limit = _limit_output(call, targets)
+        ask = Ask(input=most, output=0, ceiling=0, caches="no", price=terms.price)
+        return Forecast(ask, Usage(input=likely.input), bounded=True)
+    limit = _limit_output(call, terms.most_output)
     ceiling = max(_LEAST_OUTPUT, _UNKNOWN_OUTPUT * call.answers if limit is None else limit)
-    output = min(ceiling, max(2, estimator.likely_output(meter.owner, first)) * call.answers)
-    caches: Literal["5m", "1h"] = "1h" if paid and _LONG_LIVED.search(call.body) else "5m"
-    ask = Ask(input=most, output=output, ceiling=ceiling, caches=caches, price=price)
-    return Forecast(ask, Usage(input=likely, output=output), limit is not None or not paid)
+    output = min(ceiling, max(2, likely.output) * call.answers)
+    caches: Literal["5m", "1h"] = "1h" if terms.paid and _LONG_LIVED.search(call.body) else "5m"
+    ask = Ask(input=most, output=output, ceiling=ceiling, caches=caches, price=terms.price)
+    return Forecast(ask, Usage(input=likely.input, output=output), limit is not None or not terms.paid)
 
 
-def _limit_output(call: ClientCall, targets: Sequence[Target]) -> int | None:
-    """The most output tokens that any target may produce, of all answers together; None where no limit is known."""
-    wanted, limits = call.max_output_tokens, [target.facts.max_output_tokens for target in targets]
-    known = [limit for limit in limits if limit is not None]
-    if len(known) < len(limits):
-        return wanted * call.answers if wanted else None
-    return min(wanted or max(known), max(known)) * call.answers
+def _limit_output(call: ClientCall, most: int | None) -> int | None:
+    """The most output tokens of all answers together, by the client and the models; None where no limit is known."""
+    limit = call.max_output_tokens or most
+    if limit is None:
+        return None
+    return (limit if most is None else min(limit, most)) * call.answers
+
+
+_NOTHING = Forecast(Ask(input=0, output=0, ceiling=0), Usage(), bounded=True)

@@ -59,7 +59,7 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
     record.tell_limits = partial(tell_limits, rooms.rates, caller.scopes, model.group)
     meter.owner, meter.request_bytes = caller.owner, weigh_call(call)
     planner = Planner(world, caller, call, operation, rooms.access, rooms.estimator, meter)
-    plan, hold = await hold_first(rooms.ledger, caller.scopes, planner.plan_all(model.group))
+    plan, hold = await hold_first(rooms.ledger, planner, model.group)
     try:
         held = plan.future.hold_with(hold)
         record.booked, record.ceiling = hold.booked, held.ceiling

@@ -6,7 +6,7 @@ from sekisho.core.events import Event, TextDelta, ThinkingDelta, ToolCallDelta, 
 from sekisho.core.money import Price
 from sekisho.core.target import Target
 from sekisho.core.usage import Usage
-from sekisho.ledger.estimate import Estimator
+from sekisho.ledger.estimate import Estimator, Expectation
 
 
 class Meter:
@@ -21,16 +21,19 @@ class Meter:
         self.request_bytes = 0
         self._estimator = estimator
         self._answer_bytes = 0
+        self._expected: tuple[str, Expectation] | None = None
         self._target: Target | None = None
         self._reported: Usage | None = None
         self._cost: int | None = None
         """Of what is reported, once it is reckoned."""
 
-    def expect(self, target: Target) -> Usage:
-        """What the call will probably use there, as far as its size tells."""
-        model = target.upstream_model
-        output = self._estimator.likely_output(self.owner, model)
-        return Usage(input=self._estimator.input_tokens(model, self.request_bytes), output=output)
+    def expect(self, model: str) -> Expectation:
+        """What the call will probably use at a model (by the upstream's name), as far as its size tells."""
+        known, self._expected = self._expected, None
+        if known is None or known[0] != model:
+            known = (model, self._estimator.expect(self.owner, model, self.request_bytes))
+        self._expected = known
+        return known[1]
 
     def taken_by(self, target: Target) -> None:
         """An upstream has been sent the request and has not refused it: from here on it costs money."""

@@ -1,16 +1,16 @@
 """By which model group a call is served, and held: the one that is asked for, as long as its budgets pay for it."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from msgspec import Struct
 
-from sekisho.core.caller import Caller, Scope
+from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
 from sekisho.core.errors import BudgetExceeded, SekishoError
 from sekisho.core.wire import Operation
 from sekisho.gateway.fitting import Fitting
-from sekisho.gateway.holding import Forecast, forecast, has_budget
+from sekisho.gateway.holding import Forecast, forecast
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.gateway.roads import World, find_roads
@@ -41,34 +41,16 @@ class Planner(Struct, frozen=True):
 
     def plan(self, group: str) -> Plan:
         """The plan by a group and its fallbacks. Raises Unsupported, UpstreamMisconfigured or AccessDenied."""
-        strict = not self.world.snapshot.allow_unpriced_models
-        roads = find_roads(
-            self.world,
-            self.caller,
-            group,
-            self.call,
-            self.operation,
-            self.access,
-            self.meter,
-            priced=lambda name: strict and self._is_paid(name),
-        )
-        paid = any(self._is_paid(road.group) for road in roads.all)
-        future = forecast(self.estimator, self.meter, roads, self.call, self.operation, paid=paid)
-        return Plan(group, roads, future)
+        roads = find_roads(self.world, self.caller, group, self.call, self.operation, self.access, self.meter)
+        return Plan(group, roads, forecast(self.estimator, self.meter, roads.terms, self.call, self.operation))
 
-    def plan_all(self, group: str) -> Iterator[Plan]:
-        """The plan by the group, then those by its budget's fallbacks that can carry the conversation."""
-        first = self.plan(group)
-        yield first
-        for name in find_budget_fallbacks(self.world.snapshot, self.caller, group):
+    def find_others(self, first: Plan) -> Iterator[Plan]:
+        """The plans by the fallbacks of the first one's budget that can carry the conversation."""
+        for name in find_budget_fallbacks(self.world.snapshot, self.caller, first.group):
             with contextlib.suppress(SekishoError):  # it does not do what is asked: the next one may
                 plan = self.plan(name)
                 if self.operation != "chat" or self._can_carry(plan, first):
                     yield plan
-
-    def _is_paid(self, group: str) -> bool:
-        """Whether some budget pays for calls to the group."""
-        return self.operation != "count_tokens" and has_budget(self.caller.scopes, group)
 
     def _can_carry(self, plan: Plan, first: Plan) -> bool:
         fitting = Fitting(self.call, self.meter.request_bytes, self.estimator, precheck=False)
@@ -76,18 +58,22 @@ class Planner(Struct, frozen=True):
         return any(fitting.find_obstacle(target, meant_for) is None for target in plan.roads.asked.targets)
 
 
-async def hold_first(ledger: Ledger, scopes: Sequence[Scope], plans: Iterable[Plan]) -> tuple[Plan, Hold]:
-    """Hold the call by the first plan that no budget of its own model refuses. The hold is to be ended.
+async def hold_first(ledger: Ledger, planner: Planner, group: str) -> tuple[Plan, Hold]:
+    """Hold the call for the group, or for the first of its budget's fallbacks that no budget of its own refuses.
 
-    Raises as `Ledger.hold`; when every plan is refused, what the first was told.
+    The hold is to be ended. Raises as `Planner.plan` and `Ledger.hold`; when every group is refused, what the first was
+    told.
     """
-    refusal: BudgetExceeded | None = None
-    for plan in plans:
+    scopes = planner.caller.scopes
+    plan = planner.plan(group)
+    try:
+        return plan, await ledger.hold(scopes, plan.future.ask, group)
+    except BudgetExceeded as error:
+        refusal = error
+    for other in planner.find_others(plan) if refusal.model is not None else ():
         try:
-            return plan, await ledger.hold(scopes, plan.future.ask, plan.group)
+            return other, await ledger.hold(scopes, other.future.ask, other.group)
         except BudgetExceeded as error:
-            refusal = refusal or error
             if error.model is None:
                 break
-    assert refusal is not None
     raise refusal

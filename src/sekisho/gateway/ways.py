@@ -1,11 +1,13 @@
 """The ways that a call may go: model groups, and in each of them deployments in the order to try them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from sekisho.config.snapshot import Deployment
+from sekisho.core.money import Price
 from sekisho.core.target import Target
+from sekisho.ledger.asks import join_prices
 from sekisho.policy.routing.fallbacks import Fallbacks
 from sekisho.policy.routing.load import Load
 
@@ -41,12 +43,28 @@ class Road(Struct, frozen=True):
     everyone: Callable[[], Iterable[Candidate]] = tuple
 
 
+class Terms(Struct, frozen=True):
+    """On what terms a call is served, whichever of the targets of its roads does it.
+
+    models: the upstreams' names of the models, each once; that of the group that is asked for first.
+    price: nowhere below any of theirs; None where no target has one.
+    most_output: the most output tokens of any of them; None where the limit of some is not known.
+    paid: whether a budget pays for the call.
+    """
+
+    models: tuple[str, ...] = ()
+    price: Price | None = None
+    most_output: int | None = None
+    paid: bool = False
+
+
 class Roads(Struct, frozen=True):
     """All the ways that a call may go: the group it asks for, and those that may stand in for it, by their names."""
 
     asked: Road
-    others: dict[str, Road] = {}
+    others: Mapping[str, Road] = {}
     fallbacks: Fallbacks = Fallbacks()
+    terms: Terms = Terms()
 
     @property
     def meant_for(self) -> Target:
@@ -61,3 +79,16 @@ class Roads(Struct, frozen=True):
     def pick(self, groups: Iterable[str]) -> list[Road]:
         """The roads of those of the groups that can be called."""
         return [self.others[group] for group in groups if group in self.others]
+
+
+def find_terms(targets: Sequence[Target], *, paid: bool) -> Terms:
+    """The terms that hold for all of the targets."""
+    prices = [target.price for target in targets if target.price is not None]
+    limits = [target.facts.max_output_tokens for target in targets]
+    known = [limit for limit in limits if limit is not None]
+    return Terms(
+        models=tuple(dict.fromkeys(target.upstream_model for target in targets)),
+        price=join_prices(prices) if prices else None,
+        most_output=max(known) if known and len(known) == len(limits) else None,
+        paid=paid,
+    )

@@ -10,6 +10,8 @@ from collections import OrderedDict
 from math import ceil
 from typing import Final, Generic, TypeVar
 
+from msgspec import Struct
+
 from sekisho.core.chat import ChatRequest, ClientCall, Image, ToolResult
 from sekisho.core.errors import CallerError
 from sekisho.core.usage import Usage
@@ -91,6 +93,14 @@ class _Averages(Generic[_Name]):
             self._values.popitem(last=False)
 
 
+class Expectation(Struct, frozen=True):
+    """The tokens of a call at one model: what it probably has of input, and at most, and probably of output."""
+
+    input: int
+    most_input: int
+    output: int
+
+
 class Estimator:
     """Learns bytes per input token by model, and output tokens per call by model and by key and model.
 
@@ -109,6 +119,11 @@ class Estimator:
     def most_input(self, model: str, request_bytes: int) -> int:
         """The input tokens that a request of this size has at most, as far as can be told."""
         return ceil(request_bytes / self._ratio(model) * _SAFETY)
+
+    def expect(self, owner: str, model: str, request_bytes: int) -> Expectation:
+        """All that can be told of a call beforehand."""
+        size = request_bytes / self._ratio(model)
+        return Expectation(max(1, int(size)), ceil(size * _SAFETY), self.likely_output(owner, model))
 
     def likely_output(self, owner: str, model: str) -> int:
         """The output tokens that a call probably produces: as the owner's calls to the model, else as everybody's."""

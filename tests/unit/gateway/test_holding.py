@@ -11,9 +11,10 @@ from sekisho.core.model import ModelFacts
 from sekisho.core.money import Price, Rates
 from sekisho.core.target import Target
 from sekisho.core.usage import Usage
-from sekisho.gateway.holding import Forecast, forecast, has_budget
+from sekisho.gateway.holding import Forecast, forecast
 from sekisho.gateway.meter import Meter
-from sekisho.gateway.ways import Road, Roads
+from sekisho.gateway.networks import find_budgeted
+from sekisho.gateway.ways import find_terms
 from sekisho.ledger.estimate import Estimator
 from sekisho.ledger.ledger import Hold
 
@@ -21,16 +22,8 @@ CHEAP = Price("v", Rates(10**9, 5 * 10**9, 10**8, 10**9, 10**9))
 DEAR = Price("v", Rates(15 * 10**9, 75 * 10**9, 10**9, 19 * 10**9, 30 * 10**9))
 
 
-def road(*targets: tuple[str, Price | None, int | None], group: str = "m") -> Road:
-    """A road with a target for each name, price and output limit."""
-    return Road(
-        group,
-        (),
-        tuple(
-            cast(Target, SimpleNamespace(upstream_model=name, price=price, facts=ModelFacts(max_output_tokens=limit)))
-            for name, price, limit in targets
-        ),
-    )
+def target(name: str, price: Price | None, limit: int | None) -> Target:
+    return cast(Target, SimpleNamespace(upstream_model=name, price=price, facts=ModelFacts(max_output_tokens=limit)))
 
 
 def call(**more: Any) -> ClientCall:
@@ -40,18 +33,16 @@ def call(**more: Any) -> ClientCall:
     return ClientCall(**{"model": "m", "body": b"{}", "family": "f", "path": "/", "read": read, **more})
 
 
-def foresee(roads: list[Road], a_call: ClientCall, operation: Any = "chat", *, paid: bool = True) -> Forecast:
+def foresee(targets: list[Target], a_call: ClientCall, operation: Any = "chat", *, paid: bool = True) -> Forecast:
     estimator = Estimator()
     meter = Meter(estimator)
     meter.request_bytes = 400
-    asked, *others = roads
-    ways = Roads(asked, {each.group: each for each in others})
-    return forecast(estimator, meter, ways, a_call, operation, paid=paid)
+    return forecast(estimator, meter, find_terms(targets, paid=paid), a_call, operation)
 
 
 def test_the_dearest_target_decides_what_is_held() -> None:
-    roads = [road(("haiku", CHEAP, 8_000)), road(("opus", DEAR, 32_000), group="fallback")]
-    future = foresee(roads, call())
+    targets = [target("haiku", CHEAP, 8_000), target("opus", DEAR, 32_000)]
+    future = foresee(targets, call())
     assert future.ask.ceiling == 32_000
     assert future.ask.price is not None
     assert future.ask.price.base == DEAR.base
@@ -61,49 +52,48 @@ def test_the_dearest_target_decides_what_is_held() -> None:
 
 @pytest.mark.parametrize(("wanted", "ceiling"), [(None, 8_000), (500, 500), (90_000, 8_000), (3, 16)])
 def test_the_ceiling_is_the_clients_and_the_models(wanted: int | None, ceiling: int) -> None:
-    future = foresee([road(("haiku", CHEAP, 8_000))], call(max_output_tokens=wanted))
+    future = foresee([target("haiku", CHEAP, 8_000)], call(max_output_tokens=wanted))
     assert future.ask.ceiling == ceiling
     assert future.bounded
 
 
 def test_several_answers_are_held_for() -> None:
-    future = foresee([road(("gpt", CHEAP, 8_000))], call(max_output_tokens=500, answers=4))
+    future = foresee([target("gpt", CHEAP, 8_000)], call(max_output_tokens=500, answers=4))
     assert future.ask.ceiling == 2_000
     assert future.expected.output == 4 * 257
 
 
 def test_a_model_without_a_known_limit_gets_one_where_a_budget_pays() -> None:
-    future = foresee([road(("mystery", CHEAP, None))], call())
+    future = foresee([target("mystery", CHEAP, None)], call())
     hold = Hold(None, {}, [], 0, "m")
     assert future.hold_with(hold).ceiling == future.ask.ceiling
-    named = foresee([road(("mystery", CHEAP, None))], call(max_output_tokens=500))
+    named = foresee([target("mystery", CHEAP, None)], call(max_output_tokens=500))
     assert named.ask.ceiling == 500
     assert named.hold_with(hold).ceiling is None
-    assert foresee([road(("mystery", CHEAP, None))], call(), paid=False).hold_with(hold).ceiling is None
+    assert foresee([target("mystery", CHEAP, None)], call(), paid=False).hold_with(hold).ceiling is None
 
 
 def test_no_more_is_booked_for_a_lost_call_than_its_ceiling_allows() -> None:
-    future = foresee([road(("haiku", CHEAP, 8_000))], call())
+    future = foresee([target("haiku", CHEAP, 8_000)], call())
     assert future.hold_with(Hold(None, {}, [], 0, "m")).expected.output == 257
     assert future.hold_with(Hold(64, {}, [], 0, "m")).expected == Usage(input=100, output=64)
 
 
 def test_embeddings_produce_nothing_and_counting_costs_nothing() -> None:
-    roads = [road(("titan", CHEAP, None))]
-    assert foresee(roads, call(), "embeddings").ask.cost(0) == CHEAP.cost(Usage(input=125))
-    assert foresee(roads, call(), "count_tokens").ask.cost(0) == 0
+    targets = [target("titan", CHEAP, None)]
+    assert foresee(targets, call(), "embeddings").ask.cost(0) == CHEAP.cost(Usage(input=125))
+    assert foresee(targets, call(), "count_tokens").ask.cost(0) == 0
 
 
 def test_an_hours_cache_is_held_for() -> None:
-    ask = foresee([road(("opus", DEAR, 8_000))], call(body=b'{"cache_control":{"ttl":"1h"}}')).ask
+    ask = foresee([target("opus", DEAR, 8_000)], call(body=b'{"cache_control":{"ttl":"1h"}}')).ask
     assert ask.cost(0) == 125 * 30_000
 
 
 def test_who_has_a_budget() -> None:
     window = (BudgetWindow(limit=5),)
     free = Scope(kind="key", id="k", rpm_limit=3)
-    assert not has_budget([free], "m")
-    assert has_budget([free, Scope(kind="team", id="t", budgets=window)], "m")
-    of_model = Scope(kind="key", id="k", model_limits={"opus": ModelLimits(budgets=window)})
-    assert has_budget([of_model], "opus")
-    assert not has_budget([of_model], "haiku")
+    assert find_budgeted([free]) == frozenset()
+    assert find_budgeted([free, Scope(kind="team", id="t", budgets=window)]) is None
+    of_model = Scope(kind="key", id="k", model_limits={"opus": ModelLimits(budgets=window), "haiku": ModelLimits()})
+    assert find_budgeted([of_model]) == frozenset({"opus"})

@@ -8,7 +8,7 @@ import pytest
 from tests.support.routing import DEARER, SONNET, make_deployment, make_snapshot, make_target
 
 from sekisho.config.snapshot import Deployment
-from sekisho.core.caller import Caller, Scope
+from sekisho.core.caller import BudgetWindow, Caller, Scope
 from sekisho.core.chat import ChatRequest, ClientCall
 from sekisho.core.clock import ManualClock
 from sekisho.core.errors import AccessDenied, Unsupported, UpstreamMisconfigured, UpstreamThrottled
@@ -25,6 +25,7 @@ from sekisho.ledger.estimate import Estimator
 from sekisho.policy.routing.headroom import Quota
 
 ADMIN = Caller(role="proxy_admin")
+PAYING = Caller(role="internal_user", scopes=(Scope(kind="key", id="k", budgets=(BudgetWindow(limit=5),)),))
 
 
 def make_call(**more: Any) -> ClientCall:
@@ -45,13 +46,11 @@ class Place:
         self.access = UpstreamAccess(cast(UpstreamClient, None), {}, self.traffic, Queue(self.traffic), Random(1))
         self.world = make_world(*deployments, targets=targets, **settings)
 
-    def find(
-        self, call: ClientCall | None = None, caller: Caller = ADMIN, operation: Any = "chat", **more: Any
-    ) -> Roads:
+    def find(self, call: ClientCall | None = None, caller: Caller = ADMIN, operation: Any = "chat") -> Roads:
         meter = Meter(Estimator())
         meter.owner, meter.request_bytes = caller.owner, 40_000
         call = call or make_call()
-        return find_roads(self.world, caller, "sonnet", call, operation, self.access, meter, **more)
+        return find_roads(self.world, caller, "sonnet", call, operation, self.access, meter)
 
     def rest(self, name: str) -> None:
         error = UpstreamThrottled("rate limit", verdict="elsewhere", cooldown=5.0)
@@ -88,6 +87,8 @@ def test_the_group_asked_for_and_its_fallbacks_have_roads() -> None:
     assert {group: names(road) for group, road in roads.others.items()} == {"haiku": ["c"]}
     caller = Caller(role="internal_user", scopes=(Scope(kind="key", id="k", models=("sonnet",)),))
     assert place.find(caller=caller).others == {}
+    assert place.find(make_call(fallbacks=[])).others == {}
+    assert list(place.find().others) == ["haiku"]
 
 
 def test_without_failover_one_deployment_is_tried() -> None:
@@ -158,19 +159,19 @@ def test_tags_choose_among_deployments() -> None:
 def test_deployments_without_a_price_are_left_out_where_a_price_is_needed() -> None:
     place = Place(make_deployment("a"), make_deployment("b"), targets={"a": {"price": None}})
     assert sorted(names(place.find().asked)) == ["a", "b"]
-    assert names(place.find(priced=lambda _: True).asked) == ["b"]
+    assert names(place.find(caller=PAYING).asked) == ["b"]
     unpriced = Place(make_deployment("a"), targets={"a": {"price": None}})
     with pytest.raises(AccessDenied, match="no price"):
-        unpriced.find(priced=lambda _: True)
+        unpriced.find(caller=PAYING)
 
 
 def test_a_price_that_is_found_out_later_counts_soon() -> None:
     place = Place(make_deployment("a"), targets={"a": {"price": None}})
     with pytest.raises(AccessDenied):
-        place.find(priced=lambda _: True)
+        place.find(caller=PAYING)
     place.world = World(place.world.snapshot, {"a": make_target("a", price=SONNET)})
     place.clock.advance(11)
-    assert names(place.find(priced=lambda _: True).asked) == ["a"]
+    assert names(place.find(caller=PAYING).asked) == ["a"]
 
 
 def test_what_cannot_be_called_or_does_something_else_is_left_out() -> None:
