@@ -13,13 +13,12 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI
 from msgspec import Struct, field
 
 from sekisho import __version__, dialects, providers
 from sekisho.config.loader import DEFAULT_FILE
 from sekisho.config.snapshot import Deployment, Finding, Snapshot
-from sekisho.control.api.app import build_control
+from sekisho.control.deferred import DeferredControl
 from sekisho.control.services.context import Services
 from sekisho.core.clock import Clock, SystemClock
 from sekisho.core.errors import ConfigError, Conflict, StoreUnavailable
@@ -99,7 +98,7 @@ class Application:
     def __init__(
         self,
         gateway: Gateway,
-        control: FastAPI,
+        control: DeferredControl,
         store: Store,
         identity: Identity,
         worlds: WorldKeeper,
@@ -245,7 +244,7 @@ async def assemble(
     metrics = MetricsPage(telemetry, identity, lambda: worlds.world.snapshot.metrics_need_key)
     return Application(
         gateway,
-        build_control(services),
+        DeferredControl(services),
         store,
         identity,
         worlds,

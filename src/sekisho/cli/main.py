@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sekisho import __version__
+from sekisho.cli.collecting import collect_nothing
 
 app = typer.Typer(
     help="The checkpoint between AI coding agents and their models. / AI エージェントとモデルの間の関所。",
@@ -47,6 +48,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes to serve with. / プロセス数。")] = 1,
 ) -> None:
     """Serve the gateway."""
+    collect_nothing()
     from sekisho.cli.serve import serve as run  # noqa: PLC0415  # the other commands need not wait for the gateway's imports
 
     raise typer.Exit(run(config, host, port, workers))

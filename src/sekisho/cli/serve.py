@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from sekisho.assembly import Settings, assemble, prepare_store, resolve, simulation_needed
 from sekisho.cli.banner import Ready, write_banner
+from sekisho.cli.collecting import collect_seldom
 from sekisho.cli.home import find_home, keep_master_key, keep_starter_key
 from sekisho.cli.signals import reload_on_hangup, stop_on_signals
 from sekisho.cli.sockets import is_loopback, listen
@@ -24,7 +25,6 @@ from sekisho.gateway.reloading import Reloaded
 from sekisho.gateway.roads import World
 from sekisho.http.server import Server
 from sekisho.policy.wildcards import ANY
-from sekisho.simulator.app import build_simulator
 from sekisho.simulator.settings import DEFAULT_ACCESS_KEY, DEFAULT_SECRET_KEY, SimulatorSettings
 from sekisho.telemetry.log import configure_logging
 
@@ -162,6 +162,7 @@ async def _run(plan: Plan) -> None:
 
 async def _run_workers(plan: Plan, stopping: asyncio.Event) -> None:
     workers = Workers(plan.workers, plan.settings, plan.listener)
+    collect_seldom()
 
     async def reload() -> None:
         loaded = await asyncio.to_thread(_load, plan.settings.config)
@@ -175,6 +176,7 @@ async def _run_workers(plan: Plan, stopping: asyncio.Event) -> None:
 
 async def _run_gateway(plan: Plan, stopping: asyncio.Event) -> None:
     app = await assemble(plan.settings)
+    collect_seldom()
 
     async def reload() -> None:
         _print_findings(await app.reloader.reload())
@@ -198,5 +200,7 @@ def _print_findings(read: Loaded | Reloaded) -> None:
 
 async def _run_simulator(plan: Plan, stopping: asyncio.Event) -> None:
     if plan.simulator is not None:
+        from sekisho.simulator.app import build_simulator  # noqa: PLC0415  # most gateways have none
+
         app = build_simulator(SimulatorSettings(), SystemClock())
         await Server(app).run_until(stopping, plan.simulator)

@@ -17,6 +17,7 @@ import msgspec
 import uvloop
 
 from sekisho.assembly import Application, Settings, assemble
+from sekisho.cli.collecting import collect_seldom
 from sekisho.cli.signals import stop_on_signals
 from sekisho.config.snapshot import Snapshot
 from sekisho.http.server import Server
@@ -79,6 +80,7 @@ async def _work(listener: socket.socket) -> None:
     orders = asyncio.StreamReader(limit=_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     app = await assemble(msgspec.json.decode(await orders.readline(), type=Settings), spread=_have_parent_reload)
+    collect_seldom()
     following = asyncio.create_task(_follow_orders(orders, app, stopping), name="orders")
     try:
         await Server(app).run_until(stopping, listener)

@@ -11,6 +11,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -44,7 +45,10 @@ class AttachmentFetcher:
     def __init__(self, allowed: Callable[[IPAddress], bool] = is_public, ports: dict[str, int] | None = None) -> None:
         self._allowed = allowed
         self._ports = ports
-        self._tls = ssl.create_default_context()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
 
     async def fill(self, chat: ChatRequest) -> None:
         """Fetch every file that is still a URL. Raises InvalidRequest, naming the URL, if one cannot be had."""

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,12 +32,17 @@ class UpstreamClient:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._tls = tls or ssl.create_default_context()
+        self._given_tls = tls
         self._proxies = Proxies()
         self._addresses: dict[str, _Address] = {}
         self._idle: dict[Origin, list[Connection]] = {}
         self._standing: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made when first needed, for reading all the certificates that are trusted takes a while."""
+        return self._given_tls or ssl.create_default_context()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts) -> UpstreamResponse:
         """Send, and return when the status line and the headers have come.
@@ -86,7 +92,7 @@ class UpstreamClient:
 
         try:
             async with asyncio.timeout(timeouts.connect):
-                return await dial(origin, make, self._tls)
+                return await dial(origin, make, lambda: self._tls)
         except TimeoutError as error:
             raise ConnectFailed(f"no connection within {timeouts.connect:g} s") from error
 

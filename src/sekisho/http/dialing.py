@@ -47,7 +47,7 @@ class Proxies:
         return self._proxies.get(scheme, self._proxies.get("all"))
 
 
-async def dial(origin: Origin, make: Callable[[], _Made], tls: ssl.SSLContext) -> _Made:
+async def dial(origin: Origin, make: Callable[[], _Made], tls: Callable[[], ssl.SSLContext]) -> _Made:
     """A connection to an upstream. Raises ConnectFailed, or TimeoutError if an outer limit is reached."""
     try:
         return await _dial(origin, make, tls)
@@ -57,15 +57,15 @@ async def dial(origin: Origin, make: Callable[[], _Made], tls: ssl.SSLContext) -
         raise ConnectFailed(f"{origin.host}:{origin.port}: {type(error).__name__}: {error}"[:300]) from error
 
 
-async def _dial(origin: Origin, make: Callable[[], _Made], tls: ssl.SSLContext) -> _Made:
+async def _dial(origin: Origin, make: Callable[[], _Made], tls: Callable[[], ssl.SSLContext]) -> _Made:
     loop = asyncio.get_running_loop()
     if origin.proxy is None:
-        context = tls if origin.scheme == "https" else None
+        context = tls() if origin.scheme == "https" else None
         transport, protocol = await loop.create_connection(make, origin.host, origin.port, ssl=context)
         _keep_alive(transport)
         return protocol
     over_tls, host, port = _read_proxy(origin.proxy)
-    context = tls if over_tls else None
+    context = tls() if over_tls else None
     if not origin.tunnelled:
         transport, protocol = await loop.create_connection(make, host, port, ssl=context)
         _keep_alive(transport)
@@ -77,7 +77,7 @@ async def _dial(origin: Origin, make: Callable[[], _Made], tls: ssl.SSLContext) 
     try:
         await tunnel.open(transport, origin, authorization(origin.proxy))
         protocol = make()
-        secured = await loop.start_tls(transport, protocol, tls, server_hostname=origin.host)
+        secured = await loop.start_tls(transport, protocol, tls(), server_hostname=origin.host)
     except BaseException:  # cancelled, too: a half-made connection must not stay
         transport.abort()
         raise

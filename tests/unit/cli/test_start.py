@@ -1,0 +1,14 @@
+"""What a start leaves out."""
+
+import subprocess
+import sys
+
+SLOW_AND_SELDOM_NEEDED = {"alembic", "asyncpg", "botocore", "fastapi", "pydantic", "rich", "sekisho.simulator.app"}
+
+
+def test_what_only_some_gateways_need_is_not_imported_at_the_start() -> None:
+    program = "import sys, sekisho.cli.main, sekisho.cli.serve; print(*sys.modules)"
+    done = subprocess.run((sys.executable, "-c", program), capture_output=True, text=True, timeout=60, check=True)
+    modules = set(done.stdout.split())
+    assert "sekisho.assembly" in modules
+    assert not modules & SLOW_AND_SELDOM_NEEDED
