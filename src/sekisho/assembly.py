@@ -130,14 +130,14 @@ class Application:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path = scope["path"]
-        if self._gateway.serves(path):
-            await self._gateway(scope, receive, send)
+        if (served := self._gateway.serve(path, scope)) is not None:
+            await served
         elif path in _ALIVE:
-            await Exchange(scope, receive, send).answer(200, [JSON], b'"I\'m alive!"')
+            Exchange(scope).answer(200, [JSON], b'"I\'m alive!"')
         elif path in METRICS_PATHS:
-            await self._metrics.answer(Exchange(scope, receive, send))
+            await self._metrics.answer(Exchange(scope))
         elif path == "/health/readiness":
-            await Exchange(scope, receive, send).answer(200, [JSON], await self._tell_readiness())
+            Exchange(scope).answer(200, [JSON], await self._tell_readiness())
         else:
             await self._control(scope, receive, send)
 

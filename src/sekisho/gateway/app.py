@@ -1,6 +1,6 @@
-"""The data plane as an ASGI application."""
+"""The data plane."""
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 from sekisho.core.errors import CallerError
 from sekisho.core.wire import ClientDialect
@@ -8,10 +8,10 @@ from sekisho.gateway.exchange import Exchange
 from sekisho.gateway.kept import KeptAnswers
 from sekisho.gateway.lifecycle import live
 from sekisho.gateway.relay import JSON
-from sekisho.gateway.routes import Routes
+from sekisho.gateway.routes import Route, Routes
 from sekisho.gateway.serving import Rooms
 from sekisho.gateway.upgrade import refuse_upgrade
-from sekisho.http.asgi import Receive, Scope, Send
+from sekisho.http.asgi import Scope
 
 
 class Gateway:
@@ -22,18 +22,17 @@ class Gateway:
         self._routes = Routes(dialects)
         self._kept = KeptAnswers(rooms.identity, rooms.continuity, dialects)
 
-    def serves(self, path: str) -> bool:
-        """Whether the path is one for calls to models, or of an answer that was kept."""
-        return self._routes.find(path) is not None or self._kept.serves(path)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        exchange = Exchange(scope, receive, send)
-        route = self._routes.find(exchange.path)
+    def serve(self, path: str, scope: Scope) -> Coroutine[None, None, None] | None:
+        """What serves a request for this path; None if it is no path for calls to models, nor of a kept answer."""
+        route = self._routes.find(path)
         if route is None:
-            await self._kept.answer(exchange)
-        elif exchange.method == "POST":
-            await live(exchange, route, self._rooms)
-        elif not await refuse_upgrade(exchange, route.dialect):
-            error = CallerError(f"{exchange.path} takes POST, not {exchange.method}.", status=405)
-            await exchange.answer(405, [JSON, (b"allow", b"POST")], route.dialect.write_error(error))
+            return self._kept.answer(Exchange(scope)) if self._kept.serves(path) else None
+        exchange = Exchange(scope)
+        return live(exchange, route, self._rooms) if exchange.method == "POST" else _refuse(exchange, route)
+
+
+async def _refuse(exchange: Exchange, route: Route) -> None:
+    """Tell a client that asks in another way than by POST how it is asked."""
+    if not refuse_upgrade(exchange, route.dialect):
+        error = CallerError(f"{exchange.path} takes POST, not {exchange.method}.", status=405)
+        exchange.answer(405, [JSON, (b"allow", b"POST")], route.dialect.write_error(error))

@@ -1,14 +1,13 @@
-"""One client's request and the bytes back to it, over raw ASGI."""
+"""One client's request and the bytes back to it."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
 
 from sekisho.core.errors import BodyTimeout, BodyTooLarge, CallerError, ClientGone, InvalidRequest
-from sekisho.http.asgi import LINE, Line, Message, Receive, Scope, Send
-
-Headers = Sequence[tuple[bytes, bytes]]
+from sekisho.http.asgi import LINE, BodyTooLong, HeaderPairs, Line, Scope
 
 _BODY_IDLE_SECONDS = 30.0
 _DISCARD_BYTES = 64 * 1024 * 1024
@@ -18,22 +17,19 @@ _DISCARD_SECONDS = 5.0
 class Exchange:
     """A request being answered. `started` is whether the first byte has gone out: after it no fallback is possible."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.raw_path: bytes = scope.get("raw_path") or self.path.encode()
         self.query: bytes = scope.get("query_string", b"")
-        self.headers: Headers = scope["headers"]
+        self.headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         client = scope.get("client")
         self.client_ip: str | None = client[0] if client else None
         self.started = False
         self._named: dict[bytes, bytes] | None = None
         self._body_ended = False
-        self._sending = asyncio.Lock()
-        self._last_sent = 0.0
         self._line: Line = scope["extensions"][LINE]
-        self._receive = receive
-        self._send = send
+        self.last_sent = 0.0
 
     def header(self, name: bytes) -> str | None:
         """The first header of this lower-case name, decoded as HTTP has it (latin-1)."""
@@ -59,25 +55,24 @@ class Exchange:
         if stated is not None and stated.isdecimal() and int(stated) > cap:
             raise _too_large(cap)
         whole = self._line.take_whole_body()
-        if whole is not None:
-            self._body_ended = True
-            if len(whole) > cap:
-                raise _too_large(cap)
-            return _check_text(whole)
-        pieces: list[bytes] = []
-        size = 0
-        while True:
-            message = await self._next_message()
-            if message["type"] == "http.disconnect":
-                raise ClientGone("The client hung up before its request was complete.")
-            piece: bytes = message.get("body", b"")
-            size += len(piece)
-            if size > cap:
-                raise _too_large(cap)
-            pieces.append(piece)
-            if not message.get("more_body", False):
-                self._body_ended = True
-                return _check_text(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if whole is None:
+            whole = await self._read_body(cap)
+        self._body_ended = True
+        if len(whole) > cap:
+            raise _too_large(cap)
+        return _check_text(whole)
+
+    async def _read_body(self, cap: int) -> bytes:
+        try:
+            whole = await self._line.read_body(cap, _BODY_IDLE_SECONDS)
+        except BodyTooLong:
+            raise _too_large(cap) from None
+        except TimeoutError:
+            message = f"The request's body stopped arriving for {_BODY_IDLE_SECONDS:.0f} s."
+            raise BodyTimeout(message) from None
+        if whole is None:
+            raise ClientGone("The client hung up before its request was complete.")
+        return whole
 
     async def discard_body(self) -> None:
         """Read what is left of the body and throw it away, within bounds.
@@ -91,87 +86,106 @@ class Exchange:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DISCARD_SECONDS):
                 while left > 0:
-                    message = await self._receive()
+                    message = await self._line.receive()
                     if message["type"] == "http.disconnect" or not message.get("more_body", False):
                         return
                     left -= len(message.get("body", b""))
 
-    async def _next_message(self) -> Message:
-        try:
-            async with asyncio.timeout(_BODY_IDLE_SECONDS):
-                return await self._receive()
-        except TimeoutError:
-            message = f"The request's body stopped arriving for {_BODY_IDLE_SECONDS:.0f} s."
-            raise BodyTimeout(message) from None
-
-    @contextmanager
-    def cancelled_on_hangup(self) -> Iterator[None]:
+    def cancelled_on_hangup(self) -> "_Hangup":
         """Cancels what runs inside when the client hangs up, and raises ClientGone in its place."""
-        inside = asyncio.current_task()
-        assert inside is not None
-        gone = False
+        return _Hangup(self._line)
 
-        def cancel() -> None:
-            nonlocal gone
-            gone = True
-            inside.cancel()
-
-        self._line.on_hangup(cancel)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not gone or inside.uncancel() > 0:
-                raise
-            raise ClientGone("The client hung up.") from None
-        finally:
-            self._line.on_hangup(None)
-
-    async def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    def begin(self, status: int, headers: HeaderPairs) -> None:
         """Send the status and the headers."""
         self.started = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        self._line.begin(status, headers)
 
-    async def write(self, chunk: bytes) -> None:
-        """Send a part of the body; waits while the client does not take more."""
-        if chunk:
-            async with self._sending:
-                self._last_sent = asyncio.get_running_loop().time()
-                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+    def write(self, chunk: bytes) -> None:
+        """Send a part of the body; see `full`."""
+        self.last_sent = asyncio.get_running_loop().time()
+        self._line.write(chunk)
 
-    @asynccontextmanager
-    async def kept_alive(self, beat: bytes, seconds: float) -> AsyncIterator[None]:
+    @property
+    def full(self) -> bool:
+        """Whether the client has to take what it was sent before more should be written."""
+        return self._line.full
+
+    def on_room(self, act: Callable[[], None]) -> None:
+        """Have `act` called once when the client takes more, or is gone."""
+        self._line.on_room(act)
+
+    def kept_alive(self, beat: bytes, seconds: float) -> "_Heart":
         """Writes `beat` whenever nothing else was written for so many seconds; with an empty `beat` never.
 
         A model may think for minutes; proxies and clients on the way give up a connection that is silent as long.
         """
-        loop = asyncio.get_running_loop()
+        return _Heart(self, beat, seconds)
 
-        async def beat_on() -> None:
-            while True:
-                silent = loop.time() - self._last_sent
-                if silent >= seconds and not self._sending.locked():
-                    await self.write(beat)
-                    silent = 0.0
-                await asyncio.sleep(max(seconds - silent, 0.0) or seconds)
-
-        self._last_sent = loop.time()
-        beating = asyncio.create_task(beat_on()) if beat else None
-        try:
-            yield
-        finally:
-            if beating is not None:
-                beating.cancel()
-                async with self._sending:  # what it is just writing must not be cut by what comes next
-                    pass
-
-    async def finish(self, last: bytes = b"") -> None:
+    def finish(self, last: bytes = b"") -> None:
         """Send the last part of the body."""
-        await self._send({"type": "http.response.body", "body": last, "more_body": False})
+        self._line.finish(last)
 
-    async def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+    def answer(self, status: int, headers: HeaderPairs, body: bytes) -> None:
         """Send a whole answer."""
-        await self.begin(status, [*headers, (b"content-length", b"%d" % len(body))])
-        await self.finish(body)
+        self.started = True
+        self._line.answer(status, headers, body)
+
+
+class _Hangup:
+    """See `Exchange.cancelled_on_hangup`."""
+
+    __slots__ = ("_gone", "_inside", "_line")
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._gone = False
+        self._inside: asyncio.Task[Any]
+
+    def __enter__(self) -> None:
+        inside = asyncio.current_task()
+        assert inside is not None
+        self._inside = inside
+        self._line.on_hangup(self._cancel)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._line.on_hangup(None)
+        if self._gone and kind is asyncio.CancelledError and self._inside.uncancel() == 0:
+            raise ClientGone("The client hung up.") from None
+
+    def _cancel(self) -> None:
+        self._gone = True
+        self._inside.cancel()
+
+
+class _Heart:
+    """See `Exchange.kept_alive`."""
+
+    __slots__ = ("_beat", "_exchange", "_loop", "_seconds", "_timer")
+
+    def __init__(self, exchange: Exchange, beat: bytes, seconds: float) -> None:
+        self._exchange = exchange
+        self._beat = beat
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        self._exchange.last_sent = self._loop.time()
+        if self._beat:
+            self._timer = self._loop.call_later(self._seconds, self._look)
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        exchange = self._exchange
+        due = exchange.last_sent + self._seconds
+        if due <= self._loop.time():
+            if not exchange.full:  # else there is enough on the way
+                exchange.write(self._beat)
+            due = self._loop.time() + self._seconds
+        self._timer = self._loop.call_at(due, self._look)
 
 
 def _check_text(body: bytes) -> bytes:

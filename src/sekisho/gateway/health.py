@@ -24,7 +24,7 @@ from sekisho.gateway.lifecycle import live
 from sekisho.gateway.roads import World
 from sekisho.gateway.routes import Routes
 from sekisho.gateway.serving import Rooms
-from sekisho.http.asgi import LINE, Message
+from sekisho.http.asgi import LINE, HeaderPairs, Message
 from sekisho.policy.wildcards import ANY
 from sekisho.telemetry.log import log_crash_aside
 
@@ -168,7 +168,7 @@ class HealthChecks:
         assert route is not None
         pinned = structs.replace(self._rooms, world=lambda: _pin(world, group, deployment, target))
         inside = _Inside(self._key, _PATHS[operation], {"model": group, **question}, seconds)
-        await live(Exchange(inside.scope, inside.receive, inside.send), route, pinned)
+        await live(Exchange(inside.scope), route, pinned)
         if inside.status == 200:
             return None
         said = self._rooms.access.traffic.state(target).last_error
@@ -207,6 +207,7 @@ class _Inside:
             "extensions": {LINE: self},
         }
         self.status = 0
+        self.full = False
         self._answer = b""
         self._request = msgspec.json.encode(body)
 
@@ -214,17 +215,35 @@ class _Inside:
         """See `http.asgi.Line`."""
         return self._request
 
+    async def read_body(self, cap: int, silence: float) -> bytes:
+        """The whole request is there from the beginning."""
+        return self._request
+
+    async def receive(self) -> Message:
+        """See `http.asgi.Line`."""
+        return {"type": "http.request", "body": self._request}
+
     def on_hangup(self, act: Callable[[], None] | None) -> None:
         """See `http.asgi.Line`."""
 
-    async def receive(self) -> Message:
-        """The whole request is there from the beginning."""
-        return {"type": "http.request", "body": self._request}
+    def on_room(self, act: Callable[[], None]) -> None:
+        """See `http.asgi.Line`."""
 
-    async def send(self, message: Message) -> None:
-        """Take the answer."""
-        self.status = message.get("status", self.status)
-        self._answer += message.get("body", b"")
+    def begin(self, status: int, headers: HeaderPairs) -> None:
+        """Take the status."""
+        self.status = status
+
+    def write(self, part: bytes) -> None:
+        """Take a part of the answer."""
+        self._answer += part
+
+    def finish(self, last: bytes = b"") -> None:
+        """Take the last part."""
+        self._answer += last
+
+    def answer(self, status: int, headers: HeaderPairs, body: bytes) -> None:
+        """Take the whole answer."""
+        self.status, self._answer = status, body
 
     def error(self) -> str:
         """What the answer says is wrong."""

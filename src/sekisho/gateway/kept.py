@@ -47,6 +47,6 @@ class KeptAnswers:
             else:
                 raise CallerError(f"{exchange.path} takes GET and DELETE, not {exchange.method}.", status=405)
         except SekishoError as error:
-            await exchange.answer(error.status, [JSON], dialect.write_error(error))
+            exchange.answer(error.status, [JSON], dialect.write_error(error))
         else:
-            await exchange.answer(200, [JSON], body)
+            exchange.answer(200, [JSON], body)

@@ -69,13 +69,13 @@ class MetricsPage:
         try:
             await self._check(exchange)
         except SekishoError as error:
-            await exchange.answer(error.status, [_TEXT], f"{error.message}\n".encode())
+            exchange.answer(error.status, [_TEXT], f"{error.message}\n".encode())
             return
-        await exchange.begin(200, [(b"content-type", CONTENT_TYPE)])
+        exchange.begin(200, [(b"content-type", CONTENT_TYPE)])
         for piece in write_metrics(self._metrics.read_all()):
-            await exchange.write(piece)
+            exchange.write(piece)
             await asyncio.sleep(0)
-        await exchange.finish()
+        exchange.finish()
 
     async def _check(self, exchange: Exchange) -> None:
         if exchange.method != "GET":

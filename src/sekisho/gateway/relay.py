@@ -88,7 +88,7 @@ class WholeAnswer:
         else:
             body = dialect.write_answer(answer, answer_head(record), record.call, meter.cost)
         extra = record.money_headers(meter.cost, self._hold.key_spend())
-        await send_body(self._exchange, dialect, record, body, extra, meter.usage)
+        send_body(self._exchange, dialect, record, body, extra, meter.usage)
         return Sent(answer.parts, body)
 
 
@@ -98,7 +98,7 @@ def _count_bytes(parts: Sequence[AnswerPart]) -> int:
     return sum(len(text.encode()) for text in texts)
 
 
-async def send_body(
+def send_body(
     exchange: Exchange,
     dialect: ClientDialect,
     record: CallRecord,
@@ -109,7 +109,7 @@ async def send_body(
     """Send a whole answer that is already written."""
     record.first_byte()
     headers = [JSON, *record.headers(), *extra, *dialect.answer_headers(record.id, usage)]
-    await exchange.answer(200, headers, body)
+    exchange.answer(200, headers, body)
 
 
 class StreamedAnswer:
@@ -126,7 +126,6 @@ class StreamedAnswer:
         self._record = record
         self._hold = hold
         self._writer = dialect.stream_writer(answer_head(record), record.call)
-        self._beginning = asyncio.Lock()
         self._begun = False
 
     @asynccontextmanager
@@ -148,43 +147,48 @@ class StreamedAnswer:
         except ClientGone:
             raise
         except SekishoError as error:
-            async with self._beginning:
-                if self._begun:
-                    await self._exchange.finish(self._writer.fail(error))
+            if self._begun:
+                self._exchange.finish(self._writer.fail(error))
             raise
 
     async def send(self, reply: Reply, meter: Meter, settle: Callable[[], None]) -> Sent:
         """Pass the events on as they come, metering them."""
-        record, writer, gist = self._record, self._writer, StreamGist()
-        put = _relay if reply.wire.native else _translate
-        await self._begin()
-        async with self._exchange.kept_alive(writer.keep_alive(), _KEEP_ALIVE_SECONDS):
-            async for pieces in reply.pieces():
-                for piece in pieces:
-                    meter.observe(piece.events)
+        writer, gist, native = self._writer, StreamGist(), reply.wire.native
+        write, put = self._exchange.write, _relay if native else _translate
+
+        def take(pieces: Sequence[Piece]) -> None:
+            for piece in pieces:
+                meter.observe(piece.events)
+                if not native:
                     gist.observe(piece.events)
-                if chunk := put(writer, pieces):
-                    record.first_byte()
-                    await self._exchange.write(chunk)
+            if chunk := put(writer, pieces):
+                write(chunk)
+                if self._exchange.full:
+                    reply.hold()
+                    self._exchange.on_room(reply.let_on)
+
+        self._begin()
+        self._record.first_byte()
+        with self._exchange.kept_alive(writer.keep_alive(), _KEEP_ALIVE_SECONDS):
+            await reply.pour(take)
         settle()
-        await self._exchange.finish(b"" if reply.wire.native else writer.end(meter.usage, meter.cost))
+        self._exchange.finish(b"" if native else writer.end(meter.usage, meter.cost))
         return Sent(gist.parts, writer.whole if isinstance(writer, KeepingWriter) else None)
 
-    async def _begin(self) -> None:
+    def _begin(self) -> None:
         """Send the head, once."""
-        async with self._beginning:
-            if self._begun:
-                return
-            self._begun = True
-            record, dialect = self._record, self._dialect
-            headers = [(b"content-type", dialect.stream_type), *_STREAM, *record.headers()]
-            headers += record.money_headers(None, self._hold.key_spend())
-            await self._exchange.begin(200, [*headers, *dialect.answer_headers(record.id, None)])
+        if self._begun:
+            return
+        self._begun = True
+        record, dialect = self._record, self._dialect
+        headers = [(b"content-type", dialect.stream_type), *_STREAM, *record.headers()]
+        headers += record.money_headers(None, self._hold.key_spend())
+        self._exchange.begin(200, [*headers, *dialect.answer_headers(record.id, None)])
 
     async def _hold_open(self) -> None:
         await asyncio.sleep(_KEEP_ALIVE_SECONDS)
-        await asyncio.shield(self._begin())  # half a head is worse than none
-        async with self._exchange.kept_alive(self._writer.keep_alive(), _KEEP_ALIVE_SECONDS):
+        self._begin()
+        with self._exchange.kept_alive(self._writer.keep_alive(), _KEEP_ALIVE_SECONDS):
             await asyncio.Event().wait()
 
 
@@ -208,10 +212,10 @@ async def refuse(exchange: Exchange, dialect: ClientDialect, record: CallRecord,
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     body = dialect.write_error(error)
-    await exchange.begin(error.status, [*headers, (b"content-length", b"%d" % len(body))])
-    await exchange.write(body)
+    exchange.begin(error.status, [*headers, (b"content-length", b"%d" % len(body))])
+    exchange.write(body)
     await exchange.discard_body()
-    await exchange.finish()
+    exchange.finish()
 
 
 def answer_head(record: CallRecord) -> AnswerHead:

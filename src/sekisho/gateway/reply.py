@@ -1,6 +1,6 @@
 """One upstream's answer, from the moment it is certain that it answers."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sekisho.core.errors import UpstreamError, UpstreamUnavailable
@@ -27,7 +27,8 @@ class Reply:
         self.body = b""
         self.answer: ChatAnswer | None = None
         self._first: list[Piece] = []
-        self._rest: AsyncIterator[Sequence[Piece]] | None = None
+        self._reader: StreamReader | None = None
+        self._fault: WireFault | None = None
 
     async def await_answer(self) -> None:
         """Wait for the whole answer; a failure until then can still go elsewhere. Raises UpstreamError."""
@@ -43,34 +44,66 @@ class Reply:
         What announces an answer (Anthropic's `message_start`) is held back until then. Pieces that say nothing we know
         are something too, when many have come.
         """
-        self._rest = self._read_stream(self._dialect.stream_reader(self.wire))
-        async for pieces in self._rest:
-            self._first += pieces
-            if any(piece.events for piece in pieces) or len(self._first) > _MOST_PIECES_HELD:
-                return
+        reader = self._reader = self._dialect.stream_reader(self.wire)
+        try:
+            async for chunk in self._response.chunks():
+                self._first += reader.feed(chunk)
+                if self._has_begun() or len(self._first) > _MOST_PIECES_HELD:
+                    return
+        except WireFault as fault:
+            self._first += fault.before
+            if not self._has_begun():
+                raise self._explain(fault) from fault
+            self._fault = fault  # it is raised after what came before it
+        except CallFailed as failure:
+            raise self._explain(failure) from failure
+        else:
+            self._check_end(reader)
 
-    async def pieces(self) -> AsyncIterator[Sequence[Piece]]:
-        """The stream's events, in the groups they arrive in. Raises UpstreamError when it breaks."""
-        assert self._rest is not None
-        yield self._first
-        async for pieces in self._rest:
-            yield pieces
+    async def pour(self, take: Callable[[Sequence[Piece]], None]) -> None:
+        """Have `take` called with the stream's events, in the groups they arrive in, the moment they do.
+
+        Raises UpstreamError when the stream breaks, or what `take` raises.
+        """
+        reader = self._reader
+        assert reader is not None
+
+        def read(chunk: bytes) -> None:
+            try:
+                pieces = reader.feed(chunk)
+            except WireFault as fault:
+                take(fault.before)
+                raise
+            take(pieces)
+
+        take(self._first)
+        try:
+            if self._fault is not None:
+                raise self._fault
+            await self._response.pour(read)
+        except (CallFailed, WireFault) as error:
+            raise self._explain(error) from error
+        self._check_end(reader)
+
+    def hold(self) -> None:
+        """Let the upstream wait."""
+        self._response.hold()
+
+    def let_on(self) -> None:
+        """Go on after `hold`."""
+        self._response.let_on()
 
     def close(self) -> None:
         """Free the connection."""
         self._response.close()
 
-    async def _read_stream(self, reader: StreamReader) -> AsyncIterator[Sequence[Piece]]:
-        try:
-            async for chunk in self._response.chunks():
-                if pieces := reader.feed(chunk):
-                    yield pieces
-        except CallFailed as failure:
-            raise explain(failure, self.target) from failure
-        except WireFault as fault:
-            if fault.before:
-                yield fault.before
-            raise self.target.classify_fault(fault) from fault
+    def _has_begun(self) -> bool:
+        return any(piece.events for piece in self._first)
+
+    def _explain(self, error: CallFailed | WireFault) -> UpstreamError:
+        return self.target.classify_fault(error) if isinstance(error, WireFault) else explain(error, self.target)
+
+    def _check_end(self, reader: StreamReader) -> None:
         if not reader.complete:
             raise UpstreamUnavailable("The model's answer ended early.", verdict="elsewhere", status=502)
 

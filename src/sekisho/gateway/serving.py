@@ -169,7 +169,7 @@ async def count_tokens(work: Work) -> None:
     async with work.attempt(counting.try_once) as count:
         body = cast(ChatClient, work.dialect).write_count(count.tokens)
         extra = [(b"x-sekisho-estimated", b"true")] if count.estimated else []
-        await send_body(work.exchange, work.dialect, work.record, body, extra)
+        send_body(work.exchange, work.dialect, work.record, body, extra)
 
 
 async def embed(work: Work) -> None:
@@ -183,7 +183,7 @@ async def embed(work: Work) -> None:
             head = answer_head(work.record)
             body = cast(EmbeddingClient, work.dialect).write_embeddings(vectors.answer, head, work.call)
         extra = work.record.money_headers(work.meter.cost, work.held.hold.key_spend())
-        await send_body(work.exchange, work.dialect, work.record, body, extra)
+        send_body(work.exchange, work.dialect, work.record, body, extra)
 
 
 SERVICES: Mapping[Operation, Callable[[Work], Awaitable[None]]] = {

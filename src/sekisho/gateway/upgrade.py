@@ -10,7 +10,7 @@ from sekisho.gateway.relay import JSON
 _UPGRADE_REQUIRED: Final = 426
 
 
-async def refuse_upgrade(exchange: Exchange, dialect: ClientDialect) -> bool:
+def refuse_upgrade(exchange: Exchange, dialect: ClientDialect) -> bool:
     """Answer a request for a WebSocket with 426, and say whether it was one.
 
     Codex opens one before its first POST: 426 sends it to HTTP at once, 404 or 405 only after seven tries.
@@ -22,5 +22,5 @@ async def refuse_upgrade(exchange: Exchange, dialect: ClientDialect) -> bool:
     error = CallerError(message, status=_UPGRADE_REQUIRED, code="upgrade_required")
     # What is spoken here instead has to be named (RFC 9110 section 15.5.22), with the option that makes it hop-by-hop.
     headers = [JSON, (b"upgrade", b"HTTP/1.1"), (b"connection", b"Upgrade")]
-    await exchange.answer(_UPGRADE_REQUIRED, headers, dialect.write_error(error))
+    exchange.answer(_UPGRADE_REQUIRED, headers, dialect.write_error(error))
     return True

@@ -10,6 +10,8 @@ from sekisho.http.deadline import NEVER, Deadline
 from sekisho.http.failures import Broken, CallFailed, TimedOut, Timeouts
 
 _MAX_HEADER_BYTES: Final = 64 * 1024
+_MOST_COPIED: Final = 64 * 1024
+"""Bytes of a body that cost less to be put behind the head than to be sent as a second buffer."""
 _MOST_UNREAD: Final = 256 * 1024
 """Bytes of an answer that may wait here for a slow reader; then the upstream is held back."""
 
@@ -21,8 +23,10 @@ class UpstreamResponse:
         "_connection",
         "_failure",
         "_headers",
+        "_held",
         "_idle",
         "_parts",
+        "_take",
         "_waiter",
         "complete",
         "head",
@@ -38,7 +42,9 @@ class UpstreamResponse:
         self._headers: list[tuple[bytes, bytes]] | dict[str, str] = {}
         self._connection = connection
         self._parts: list[bytes] = []
-        self._failure: CallFailed | None = None
+        self._failure: Exception | None = None
+        self._take: Callable[[bytes], None] | None = None
+        self._held = False
         self._waiter: asyncio.Future[None] | None = None
         self._idle = idle
 
@@ -52,30 +58,54 @@ class UpstreamResponse:
     async def chunks(self) -> AsyncIterator[bytes]:
         """What has arrived, as it arrives; a chunk is not an event. Raises Broken or TimedOut."""
         while True:
-            if parts := self._parts:
-                chunk = parts[0] if len(parts) == 1 else b"".join(parts)
-                parts.clear()
-                self.unread = 0
-                self._connection.take_more(self)
-                yield chunk
+            if self._parts:
+                yield self._take_parts()
             elif self._failure is not None:
                 raise self._failure
             elif self.complete:
                 return
             else:
-                self._waiter = asyncio.get_running_loop().create_future()
-                await self._waiter
+                await self._wait()
+
+    async def pour(self, take: Callable[[bytes], None]) -> None:
+        """Have `take` called with what arrives, the moment it does, to the end. No task has to wake up for that.
+
+        Raises Broken, TimedOut, or what `take` has raised, which gets nothing more then.
+        """
+        self._take = take
+        self.flush()
+        while self._parts or not (self.complete or self._failure):
+            await self._wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def hold(self) -> None:
+        """Let nothing more be poured, and the upstream wait."""
+        self._held = True
+        self._connection.hold(self)
+
+    def let_on(self) -> None:
+        """Go on after `hold`."""
+        self._held = False
+        self._connection.take_more(self)
+        self.flush()
 
     async def read(self, cap: int) -> bytes:
         """The whole body. Raises Broken when it is longer than `cap` bytes, else Broken or TimedOut."""
         pieces: list[bytes] = []
         size = 0
-        async for chunk in self.chunks():
-            size += len(chunk)
-            if size > cap:
-                raise Broken(f"the answer is longer than {cap} bytes")
-            pieces.append(chunk)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        while True:
+            if self._parts:
+                pieces.append(self._take_parts())
+                size += len(pieces[-1])
+                if size > cap:
+                    raise Broken(f"the answer is longer than {cap} bytes")
+            elif self._failure is not None:
+                raise self._failure
+            elif self.complete:
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            else:
+                await self._wait()
 
     def close(self) -> None:
         """Drop the connection if the body has not come to its end; otherwise it is already back in the pool."""
@@ -91,21 +121,47 @@ class UpstreamResponse:
 
     def add(self, part: bytes) -> None:
         """A part of the body has come."""
-        self._parts.append(part)
-        self.unread += len(part)
-        self._wake()
+        if self._failure is None:
+            self._parts.append(part)
+            self.unread += len(part)
+
+    def flush(self) -> None:
+        """All of what came at once is there: it goes on."""
+        if self._take is None:
+            self._wake()
+            return
+        while self._parts and not self._held:
+            try:
+                self._take(self._take_parts())
+            except Exception as error:  # noqa: BLE001  # it is the waiting call's, and is raised there
+                self._failure = error
+        if not self._parts and (self.complete or self._failure):
+            self._wake()
 
     def end(self) -> None:
         """The body is complete."""
         self.complete = True
-        self._wake()
+        self.flush()
 
     def fail(self, failure: CallFailed) -> None:
         """Nothing more will come."""
-        self._failure = failure
+        if self._failure is None:
+            self._failure = failure
         if not self.head.done():
             self.head.set_exception(failure)
-        self._wake()
+        self.flush()
+
+    def _take_parts(self) -> bytes:
+        parts = self._parts
+        chunk = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self.unread = 0
+        self._connection.take_more(self)
+        return chunk
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -155,7 +211,10 @@ class Connection(asyncio.Protocol):
         answer = self._answer = UpstreamResponse(self, self._loop.create_future(), timeouts.idle)
         self._header_bytes = 0
         self._allow(timeouts.first)
-        self._transport.writelines((head, body))
+        if len(body) > _MOST_COPIED:
+            self._transport.writelines((head, body))
+        else:
+            self._transport.write(head + body)
         return answer
 
     def abort(self) -> None:
@@ -163,6 +222,13 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._lose(Broken("the call was given up"))
+
+    def hold(self, answer: UpstreamResponse) -> None:
+        """Let the upstream of this answer wait; nobody reads what it sends."""
+        if answer is self._answer and self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+            self._deadline.set(self._end)  # a slow client's silence is not the upstream's
 
     def take_more(self, answer: UpstreamResponse) -> None:
         """What was held back of this answer may come."""
@@ -187,10 +253,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        if self._answer is None:  # nobody asked: what this connection says cannot be trusted any more
+        answer = self._answer
+        if answer is None:  # nobody asked: what this connection says cannot be trusted any more
             self.abort()
             return
-        if not self._answer.status:
+        if not answer.status:
             self._header_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -201,7 +268,8 @@ class Connection(asyncio.Protocol):
         else:
             if self._stray:
                 self.abort()
-            self._check(self._answer)
+            elif answer is self._answer:
+                self._go_on(answer)
 
     def on_message_begin(self) -> None:
         """An answer begins."""
@@ -234,21 +302,17 @@ class Connection(asyncio.Protocol):
         if not self._passing and self._answer is not None:
             self._settle(self._answer, reusable=self._parser.should_keep_alive())
 
-    def _check(self, answer: UpstreamResponse | None) -> None:
+    def _go_on(self, answer: UpstreamResponse) -> None:
         """After some bytes: are the headers too long, is the reader too slow, and how long may the silence last now."""
-        if answer is None:
-            return
         if not answer.status:
             if self._header_bytes > _MAX_HEADER_BYTES:
                 self._break(f"the answer's headers are longer than {_MAX_HEADER_BYTES} bytes")
             return
-        if answer.unread > _MOST_UNREAD and not self._paused:
-            assert self._transport is not None
-            self._paused = True
-            self._transport.pause_reading()
-            self._deadline.set(self._end)  # a slow client's silence is not the upstream's
-        elif not self._paused:
+        if not self._paused:
             self._allow(self._allowed)
+        answer.flush()
+        if answer.unread > _MOST_UNREAD:
+            self.hold(answer)
 
     def _settle(self, answer: UpstreamResponse, *, reusable: bool) -> None:
         """The answer is complete: the connection goes back, or away if it cannot carry another."""

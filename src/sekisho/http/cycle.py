@@ -1,13 +1,14 @@
-"""One request over HTTP/1.1 and its answer, as ASGI sees them."""
+"""One request over HTTP/1.1 and its answer, as ASGI sees them and as a `Line`."""
 
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from sekisho.http.asgi import LINE, Message, Scope
+from sekisho.http.asgi import LINE, BodyTooLong, HeaderPairs, Message, Scope
 from sekisho.http.state import ServerState
 
 _log = logging.getLogger(__name__)
@@ -15,23 +16,21 @@ _log = logging.getLogger(__name__)
 _MOST_UNREAD: Final = 256 * 1024
 """Bytes of a request's body that may wait here for the application; then the client is held back."""
 _STATUS_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus if status >= 200
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\ndate: ".encode()
+    for status in HTTPStatus
+    if status >= 200
 }
-_BAD_NAME: Final = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
-_BAD_VALUE: Final = re.compile(rb"[\x00\r\n]")
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class Carrier(Protocol):
-    """What a request needs of its connection."""
+    """What a request needs of its connection. `full` is whether the client has to take what it was sent before more."""
 
     state: ServerState
+    full: bool
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
-        ...
-
-    async def wait_for_room(self) -> None:
-        """Return when the client takes more, or is gone."""
         ...
 
     def hold_back(self) -> None:
@@ -40,6 +39,10 @@ class Carrier(Protocol):
 
     def let_on(self) -> None:
         """Let the client send again."""
+        ...
+
+    def allow(self, seconds: float | None) -> None:
+        """Call the request's `be_late` in so many seconds; None: no longer."""
         ...
 
     def finish(self, *, keep: bool) -> None:
@@ -55,8 +58,9 @@ class Cycle:
     """A request and its answer. It is the request's `Line`, too."""
 
     __slots__ = (
-        "_carrier", "_chunked", "_expects_continue", "_gone", "_hangup", "_head", "_keep", "_left", "_method", "_news",
-        "_parts", "_read", "_request_ended", "_started", "_unread", "answered", "scope",
+        "_carrier", "_chunked", "_expects_continue", "_gone", "_hangup", "_head", "_keep", "_late", "_left", "_method",
+        "_most", "_news", "_parts", "_read", "_request_ended", "_room", "_silence", "_started", "_unread", "answered",
+        "scope",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, carrier: Carrier, *, keep: bool, expects_continue: bool) -> None:
@@ -69,8 +73,12 @@ class Cycle:
         self._expects_continue = expects_continue
         self._gone = False
         self._hangup: Callable[[], None] | None = None
+        self._room: Callable[[], None] | None = None
         self._parts: list[bytes] = []
         self._unread = 0
+        self._most: int | None = None  # how long a body is taken whole, while somebody waits for it
+        self._silence = 0.0
+        self._late = False
         self._read = False
         self._request_ended = False
         self._news: asyncio.Future[None] | None = None
@@ -85,6 +93,9 @@ class Cycle:
             return
         self._parts.append(part)
         self._unread += len(part)
+        if self._most is not None and self._unread <= self._most:
+            self._carrier.allow(self._silence)
+            return
         if self._unread > _MOST_UNREAD:
             self._carrier.hold_back()
         self._tell()
@@ -98,6 +109,11 @@ class Cycle:
         """No other request will follow on this connection."""
         self._keep = False
 
+    def be_late(self) -> None:
+        """Nothing more of the request has come in the time allowed."""
+        self._late = True
+        self._tell()
+
     def lose(self) -> None:
         """The client is gone."""
         self._gone = True
@@ -105,12 +121,46 @@ class Cycle:
         act, self._hangup = self._hangup, None
         if act is not None and not self.answered:
             act()
+        self.tell_room()
+
+    def tell_room(self) -> None:
+        """The client takes more, or is gone."""
+        act, self._room = self._room, None
+        if act is not None:
+            act()
+
+    @property
+    def full(self) -> bool:
+        """See `Line`."""
+        return self._carrier.full and not self._gone
+
+    def on_room(self, act: Callable[[], None]) -> None:
+        """See `Line`."""
+        self._room = act
 
     def take_whole_body(self) -> bytes | None:
         """See `Line`."""
         if not self._request_ended or self._read or self._gone:
             return None
         return self._take_parts()
+
+    async def read_body(self, cap: int, silence: float) -> bytes | None:
+        """See `Line`."""
+        self._invite()
+        self._most, self._silence = cap, silence
+        self._carrier.let_on()
+        try:
+            while not self._request_ended and not self._gone and self._unread <= cap:
+                self._carrier.allow(silence)
+                await self._wait_for_news()
+                if self._late:
+                    raise TimeoutError
+        finally:
+            self._most = None
+            self._carrier.allow(None)
+        if self._unread > cap:
+            raise BodyTooLong
+        return None if self._gone else self._take_parts()
 
     def on_hangup(self, act: Callable[[], None] | None) -> None:
         """See `Line`."""
@@ -133,32 +183,57 @@ class Cycle:
 
     async def receive(self) -> Message:
         """ASGI's receive: the body as it came so far, then, when there is nothing more to say, the disconnect."""
-        if self._expects_continue and not self._started and not self._gone:
-            self._expects_continue = False
-            self._carrier.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._invite()
         while not (self._gone or self.answered):
             if self._parts or (self._request_ended and not self._read):
                 body = self._take_parts()
                 return {"type": "http.request", "body": body, "more_body": not self._request_ended}
-            self._news = asyncio.get_running_loop().create_future()
-            await self._news
+            await self._wait_for_news()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """ASGI's send: waits until the client takes more. What is sent to nobody is dropped."""
-        if self._gone:
-            return
-        kind = message["type"]
-        if self.answered or kind != ("http.response.body" if self._started else "http.response.start"):
-            raise RuntimeError(f"{kind} does not belong here in an answer")
-        if self._started:
-            self._send_body(message.get("body", b""), last=not message.get("more_body", False))
-            if not self.answered:
-                await self._carrier.wait_for_room()
+        """ASGI's send: waits until the client takes more."""
+        if message["type"] == "http.response.start":
+            self.begin(message["status"], message.get("headers", ()))
+        elif message.get("more_body", False):
+            self.write(message.get("body", b""))
+            if self.full:
+                room = asyncio.Event()
+                self.on_room(room.set)
+                await room.wait()
         else:
-            self._started = True
-            self._head = self._write_head(message["status"], message.get("headers", ()))
+            self.finish(message.get("body", b""))
+
+    def begin(self, status: int, headers: HeaderPairs) -> None:
+        """See `Line`."""
+        if self._start():
+            self._head = self._write_framed_head(status, headers)
             asyncio.get_running_loop().call_soon(self._flush_head)
+
+    def answer(self, status: int, headers: HeaderPairs, body: bytes) -> None:
+        """See `Line`."""
+        if not self._start():
+            return
+        if not self._request_ended:  # what is still to come of it would be read as another request
+            self._keep = False
+        framing = b"content-length: %d\r\n" % len(body)
+        head = self._write_head(status, headers, framing if self._keep else framing + b"connection: close\r\n")
+        self._carrier.write(head if self._method == "HEAD" else head + body)
+        self._end()
+
+    def write(self, part: bytes) -> None:
+        """See `Line`."""
+        self._send_body(part, last=False)
+
+    def finish(self, last: bytes = b"") -> None:
+        """See `Line`."""
+        self._send_body(last, last=True)
+
+    def _invite(self) -> None:
+        """Tell a client that waits for it that its body is wanted."""
+        if self._expects_continue and not self._started and not self._gone:
+            self._expects_continue = False
+            self._carrier.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _take_parts(self) -> bytes:
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
@@ -169,63 +244,85 @@ class Cycle:
         self._unread = 0
         return body
 
+    def _start(self) -> bool:
+        """An answer begins; whether there is somebody to send it to."""
+        if self._started:
+            raise RuntimeError("a second head does not belong here in an answer")
+        self._started = True
+        return not self._gone
+
     def _flush_head(self) -> None:
         """The application has more to do before the body comes: the client need not wait for the head so long."""
         head, self._head = self._head, None
         if head is not None and not self._gone:
             self._carrier.write(head)
 
-    def _write_head(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-        lines = [
-            _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status,
-            b"date: ",
-            self._carrier.state.date,
-            b"\r\n",
-        ]
+    def _write_framed_head(self, status: int, headers: HeaderPairs) -> bytes:
+        """The head of an answer whose length is stated in it or not known yet."""
         length: int | None = None
+        kept = []
         for name, value in headers:
-            if _BAD_NAME.search(name) or _BAD_VALUE.search(value):
-                raise RuntimeError("the application sends a header that would end early")
             if name == b"content-length":
                 length = int(value)
             elif name == b"connection" and value.lower() == b"close":
                 self._keep = False
                 continue
-            lines += (name, b": ", value, b"\r\n")
+            kept.append((name, value))
         bodiless = self._method == "HEAD" or status in (204, 304)
+        framing = b""
         if not bodiless and length is None:
             if self.scope["http_version"] == "1.0":
                 self._keep = False
             else:
                 self._chunked = True
-                lines.append(b"transfer-encoding: chunked\r\n")
+                framing = b"transfer-encoding: chunked\r\n"
         self._left = 0 if bodiless or length is None else length
         if not self._request_ended:  # what is still to come of it would be read as another request
             self._keep = False
-        if not self._keep:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
+        return self._write_head(status, kept, framing if self._keep else framing + b"connection: close\r\n")
+
+    def _write_head(self, status: int, headers: HeaderPairs, framing: bytes) -> bytes:
+        """A head; `framing` are the lines that say where the body ends and what comes after it."""
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\ndate: " % status, self._carrier.state.date]
+        for name, value in headers:
+            lines += (_begin_line(name), value)
+        lines += (b"\r\n", framing, b"\r\n")
+        head = b"".join(lines)
+        breaks = len(headers) + 3 + framing.count(b"\n")
+        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+            raise RuntimeError("the application sends a header that would end early")
+        return head
 
     def _send_body(self, body: bytes, *, last: bool) -> None:
-        head, self._head = self._head or b"", None
-        if self._method == "HEAD":
+        if self._gone:
+            return
+        if self.answered or not self._started:
+            raise RuntimeError("a part of a body does not belong here in an answer")
+        if self._chunked:
+            if last:
+                body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+            elif body:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+        elif self._method == "HEAD":
             body = b""
-        elif self._chunked:
-            end = b"0\r\n\r\n" if last else b""
-            body = b"%x\r\n%b\r\n%b" % (len(body), body, end) if body else end
         elif len(body) > self._left and self.scope["http_version"] != "1.0":
             raise RuntimeError("the answer's body is longer than its Content-Length")
         else:
             self._left -= len(body)
-        if head or body:
-            self._carrier.write(head + body if head else body)
+        if self._head is not None:
+            body = self._head + body
+            self._head = None
+        if body:
+            self._carrier.write(body)
         if last:
             if self._left > 0:
                 raise RuntimeError("the answer's body is shorter than its Content-Length")
-            self.answered = True
-            self._tell()
-            self._carrier.finish(keep=self._keep)
+            self._end()
+
+    def _end(self) -> None:
+        self.answered = True
+        self._tell()
+        self._carrier.finish(keep=self._keep)
 
     def _refuse(self) -> None:
         """Answer for an application that failed before it had answered."""
@@ -233,7 +330,19 @@ class Cycle:
         self._carrier.write(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         self._carrier.finish(keep=False)
 
+    async def _wait_for_news(self) -> None:
+        self._news = asyncio.get_running_loop().create_future()
+        await self._news
+
     def _tell(self) -> None:
         news, self._news = self._news, None
         if news is not None and not news.done():
             news.set_result(None)
+
+
+@lru_cache(maxsize=1024)
+def _begin_line(name: bytes) -> bytes:
+    """The end of the line before, and the beginning of a header's own; applications use the same names all the time."""
+    if _NAME.fullmatch(name) is None:
+        raise RuntimeError("the application sends a header with a name that is none")
+    return b"\r\n%b: " % name

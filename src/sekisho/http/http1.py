@@ -1,6 +1,7 @@
 """HTTP/1.1 from clients: one connection, its requests one after the other, with limits for the slow, greedy and odd."""
 
 import asyncio
+import re
 from collections import deque
 from typing import Any, Final
 from urllib.parse import unquote
@@ -17,6 +18,8 @@ _CLOSE_SECONDS: Final = 5.0
 _MAX_HEADER_BYTES: Final = 64 * 1024
 _MOST_FRAMING: Final = 16
 """Bytes of framing (chunk sizes, extensions, trailers) that a byte of a body may bring with it."""
+_NOT_A_PATH: Final = re.compile(rb"\A[^/]|[?#]")
+"""What a target has that is more than a path; the parser has seen to it that there is nothing in it but ASCII."""
 
 
 class Http1Protocol(asyncio.Protocol):
@@ -44,7 +47,7 @@ class Http1Protocol(asyncio.Protocol):
         self._current: Cycle | None = None  # the one being answered
         self._waiting: deque[Cycle] = deque()
         self._held_back = False
-        self._room: asyncio.Future[None] | None = None  # while the client does not take more
+        self.full = False
         self._deadline = Deadline(self._loop, self._give_up)
         self._transport: asyncio.Transport
 
@@ -60,7 +63,7 @@ class Http1Protocol(asyncio.Protocol):
         self.state.connections.discard(self)
         self._deadline.stop()
         self._waiting.clear()
-        self.resume_writing()
+        self.full = False
         for cycle in (self._current, self._arriving):
             if cycle is not None:
                 cycle.lose()
@@ -74,14 +77,13 @@ class Http1Protocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The socket's buffer is full."""
-        if self._room is None:
-            self._room = self._loop.create_future()
+        self.full = True
 
     def resume_writing(self) -> None:
-        """The socket takes more, or nothing ever again."""
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
+        """The socket takes more."""
+        self.full = False
+        if self._current is not None:
+            self._current.tell_room()
 
     def shutdown(self) -> None:
         """The server stops: no new requests, and the end when the one under way is done."""
@@ -92,11 +94,6 @@ class Http1Protocol(asyncio.Protocol):
         """Send bytes."""
         if not self._transport.is_closing():
             self._transport.write(data)
-
-    async def wait_for_room(self) -> None:
-        """Return when the client takes more, or is gone."""
-        if self._room is not None:
-            await asyncio.shield(self._room)
 
     def hold_back(self) -> None:
         """Let the client send no more for now."""
@@ -109,6 +106,11 @@ class Http1Protocol(asyncio.Protocol):
         if self._held_back and not self._waiting and not self._transport.is_closing():
             self._held_back = False
             self._transport.resume_reading()
+
+    def allow(self, seconds: float | None) -> None:
+        """Give the body of the request that is being answered so long to come on."""
+        if not self._transport.is_closing():
+            self._deadline.set(NEVER if seconds is None else self._loop.time() + seconds)
 
     def finish(self, *, keep: bool) -> None:
         """The answer is complete; `keep` says whether the connection may carry another request."""
@@ -200,8 +202,10 @@ class Http1Protocol(asyncio.Protocol):
         )
 
     def _make_scope(self) -> Scope:
-        url = httptools.parse_url(self._url)
-        raw_path = url.path
+        raw_path, query = self._url, b""
+        if _NOT_A_PATH.search(raw_path):
+            url = httptools.parse_url(raw_path)
+            raw_path, query = url.path, url.query or b""
         path = raw_path.decode("ascii")
         return {
             **self._fixed,
@@ -209,7 +213,7 @@ class Http1Protocol(asyncio.Protocol):
             "method": self._parser.get_method().decode("ascii"),
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,
-            "query_string": url.query or b"",
+            "query_string": query,
             "headers": self._headers,
         }
 
@@ -242,5 +246,7 @@ class Http1Protocol(asyncio.Protocol):
     def _give_up(self) -> None:
         if self._transport.is_closing() or (self._in_headers and self._unread):
             self._transport.abort()
+        elif self._current is not None:
+            self._current.be_late()
         else:
             self._close()

@@ -103,6 +103,14 @@ class Http2Protocol(asyncio.Protocol):
         else:
             self._close()
 
+    def room(self, stream: Http2Stream) -> int:
+        """How many bytes of a body `stream` may send at once, if it is its turn."""
+        if stream.gone or self._turns.locked() or not self._takes_more():
+            return 0
+        framing = self._framing
+        room = min(framing.room(stream.id), framing.outbound_flow_control_window)
+        return max(0, min(room, framing.max_outbound_frame_size, FRAME_BYTES))
+
     async def wait_for_room(self, stream: Http2Stream) -> int:
         """How many bytes of a body `stream` may send now; the streams take turns. 0 when it is gone."""
         framing = self._framing
@@ -116,9 +124,8 @@ class Http2Protocol(asyncio.Protocol):
                     while not stream.gone and not self._takes_more():
                         self._go.clear()
                         await self._go.wait()
-            room = min(framing.room(stream.id), framing.outbound_flow_control_window)
-            if room > 0 and not stream.gone:
-                return min(room, framing.max_outbound_frame_size, FRAME_BYTES)
+            if room := self.room(stream):
+                return room
         return 0
 
     def send_headers(self, stream_id: int, headers: list[tuple[bytes, bytes]], *, end: bool = False) -> None:

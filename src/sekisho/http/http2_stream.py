@@ -1,13 +1,14 @@
-"""One request over HTTP/2, as ASGI sees it."""
+"""One request over HTTP/2, as ASGI sees it and as a `Line`."""
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from h2.errors import ErrorCodes
 
-from sekisho.http.asgi import LINE, Application, Message, Scope
+from sekisho.http.asgi import LINE, Application, BodyTooLong, HeaderPairs, Message, Scope
 
 _log = logging.getLogger(__name__)
 
@@ -17,6 +18,10 @@ _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"tr
 
 class Carrier(Protocol):
     """What a stream needs of its connection. Nothing here may be called for a stream that is gone."""
+
+    def room(self, stream: "Http2Stream") -> int:
+        """How many bytes of a body may be sent at once, without waiting for a turn."""
+        ...
 
     async def wait_for_room(self, stream: "Http2Stream") -> int:
         """How many bytes of a body may be sent now, as soon as it is one or more; 0 when the stream is gone."""
@@ -58,8 +63,12 @@ class Http2Stream:
         self._request_ended = False
         self._end_told = False
         self._started = False
+        self._ended = False  # the last part of the answer was given to be sent
         self._answered = False
         self._hangup: Callable[[], None] | None = None
+        self._room: Callable[[], None] | None = None
+        self._unsent: deque[tuple[memoryview, bool]] = deque()  # parts of the answer's body, and which is the last
+        self._sending: asyncio.Task[None] | None = None  # while the client's windows do not take all of them
         self._news = asyncio.Event()  # something for `receive` to tell
         self._expects_continue = any(
             name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"]
@@ -89,6 +98,7 @@ class Http2Stream:
         act, self._hangup = self._hangup, None
         if act is not None and not self._answered:
             act()
+        self._tell_room()
 
     def take_whole_body(self) -> bytes | None:
         """See `Line`."""
@@ -103,10 +113,59 @@ class Http2Stream:
             self._hangup = None
             act()
 
+    async def read_body(self, cap: int, silence: float) -> bytes | None:
+        """See `Line`."""
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            async with asyncio.timeout(silence):
+                message = await self.receive()
+            if message["type"] == "http.disconnect":
+                return None
+            parts.append(message["body"])
+            size += len(message["body"])
+            if size > cap:
+                raise BodyTooLong
+            if not message["more_body"]:
+                return b"".join(parts)
+
+    @property
+    def full(self) -> bool:
+        """See `Line`."""
+        return self._sending is not None and not self.gone
+
+    def on_room(self, act: Callable[[], None]) -> None:
+        """See `Line`."""
+        self._room = act
+
+    def begin(self, status: int, headers: HeaderPairs) -> None:
+        """See `Line`."""
+        if self._started:
+            raise RuntimeError("a second head does not belong here in an HTTP/2 answer")
+        self._started = True
+        if not self.gone:
+            self._carrier.send_headers(self.id, _head(status, headers))
+
+    def write(self, part: bytes) -> None:
+        """See `Line`."""
+        if part:
+            self._send_part(part, last=False)
+
+    def finish(self, last: bytes = b"") -> None:
+        """See `Line`."""
+        self._send_part(last, last=True)
+
+    def answer(self, status: int, headers: HeaderPairs, body: bytes) -> None:
+        """See `Line`."""
+        self.begin(status, [*headers, (b"content-length", b"%d" % len(body))])
+        self.finish(body)
+
     async def run(self, application: Application) -> None:
         """Run the application on the request, and see to it that a broken answer never looks complete."""
         try:
-            await application(self._scope, self._receive, self._send)
+            await application(self._scope, self.receive, self.send)
+            if self._sending is not None:
+                await self._sending
         except Exception:  # noqa: BLE001  # the border to the client: whatever went wrong, the stream is to be ended
             _log.exception("the application failed in an HTTP/2 request")
         finally:
@@ -115,6 +174,8 @@ class Http2Stream:
     def _finish(self) -> None:
         """Break off what is not complete: the answer, or else a request that nobody reads any more."""
         self._settle_window()
+        if self._sending is not None:
+            self._sending.cancel()
         if self.gone:
             return
         if not self._started:
@@ -139,7 +200,7 @@ class Http2Stream:
             owed, self._owed = self._owed, 0
             self._carrier.give_back(self.id, owed)
 
-    async def _receive(self) -> Message:
+    async def receive(self) -> Message:
         """ASGI's receive: the body as it came so far, then, when there is nothing more to say, the disconnect."""
         if self._expects_continue and not self._started and not self.gone:
             self._expects_continue = False
@@ -152,33 +213,53 @@ class Http2Stream:
             await self._news.wait()
         return {"type": "http.disconnect"}
 
-    async def _send(self, message: Any) -> None:
-        """ASGI's send: waits until the client takes more. What is sent to nobody is dropped."""
+    async def send(self, message: Any) -> None:
+        """ASGI's send: waits until the client takes more."""
+        if message["type"] == "http.response.start":
+            self.begin(message["status"], message.get("headers", ()))
+        elif message.get("more_body", False):
+            self.write(message.get("body", b""))
+            if self._sending is not None:
+                await self._sending
+        else:
+            self.finish(message.get("body", b""))
+
+    def _send_part(self, part: bytes, *, last: bool) -> None:
         if self.gone:
             return
-        kind = message["type"]
-        if self._answered or kind != ("http.response.body" if self._started else "http.response.start"):
-            raise RuntimeError(f"{kind} does not belong here in an HTTP/2 answer")
-        if not self._started:
-            self._started = True
-            self._carrier.send_headers(self.id, _head(message["status"], message.get("headers", ())))
+        if not self._started or self._ended:
+            raise RuntimeError("a part of a body does not belong here in an HTTP/2 answer")
+        self._ended = last
+        left = memoryview(b"" if self._scope["method"] == "HEAD" else part)
+        if self._sending is None and len(left) <= self._carrier.room(self):
+            self._send_data(left, end=last)
             return
-        body = b"" if self._scope["method"] == "HEAD" else message.get("body", b"")
-        await self._send_body(memoryview(body), end=not message.get("more_body", False))
+        self._unsent.append((left, last))
+        if self._sending is None:
+            self._sending = asyncio.get_running_loop().create_task(self._send_unsent())
 
-    async def _send_body(self, left: memoryview, *, end: bool) -> None:
-        while left:
-            room = await self._carrier.wait_for_room(self)
-            if self.gone:
-                return
-            piece, left = left[:room], left[room:]
-            self._answered = end and not left
-            self._carrier.send_data(self.id, piece, end=self._answered)
-        if end and not self._answered:
+    async def _send_unsent(self) -> None:
+        """Send what is to be sent as the client's windows allow, and tell when all of it is."""
+        while self._unsent and not self.gone:
+            left, last = self._unsent.popleft()
+            while left and (room := await self._carrier.wait_for_room(self)):
+                piece, left = left[:room], left[room:]
+                self._send_data(piece, end=last and not left)
+            if last and not self._answered and not self.gone:
+                self._send_data(left, end=True)
+        self._sending = None
+        self._tell_room()
+
+    def _send_data(self, piece: memoryview, *, end: bool) -> None:
+        self._carrier.send_data(self.id, piece, end=end)
+        if end:
             self._answered = True
-            self._carrier.send_data(self.id, left, end=True)
-        if self._answered:
             self._news.set()
+
+    def _tell_room(self) -> None:
+        act, self._room = self._room, None
+        if act is not None:
+            act()
 
 
 def _head(status: int, headers: Any) -> list[tuple[bytes, bytes]]:

@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -32,22 +32,27 @@ class FreeHold:
         return None
 
 
+class _Counting(Exchange):
+    """Tells when enough was written."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self.enough = asyncio.Event()
+        self._written = 0
+
+    def write(self, chunk: bytes) -> None:
+        super().write(chunk)
+        self._written += 1
+        if self._written >= BEATS:
+            self.enough.set()
+
+
 class Waiting:
     """An application whose calls wait until some signs of life went out, and are then refused."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         dialect: ChatClient = importlib.import_module(f"sekisho.dialects.{scope['path'].strip('/')}").client
-        sent = 0
-        enough = asyncio.Event()
-
-        async def count(message: Any) -> None:
-            nonlocal sent
-            await send(message)
-            sent += 1
-            if sent > BEATS:
-                enough.set()
-
-        exchange = Exchange(scope, receive, count)
+        exchange = _Counting(scope)
         record = CallRecord(clock=SystemClock(), call_type="chat", client_ip=None)
         record.call = ClientCall(model="sonnet", body=b"{}", family="f", path="/", read=lambda: None, stream=True)  # type: ignore[arg-type, return-value]  # nobody reads it
         record.model = ChosenModel(asked="sonnet", group="sonnet")
@@ -56,7 +61,7 @@ class Waiting:
             async with answering.telling_failures(), answering.kept_open():
                 if dialect.stream_writer(relay.answer_head(record), record.call).keep_alive():
                     async with asyncio.timeout(20):
-                        await enough.wait()
+                        await exchange.enough.wait()
                 raise UpstreamThrottled("The rate limit is reached.", verdict="never", retry_after=7.0)
         except SekishoError as error:
             await refuse(exchange, dialect, record, error)

@@ -39,7 +39,7 @@ def attributed(
         session_id=session,
         tags=tags or [],
     )
-    read_wishes(Exchange(scope, nothing, nothing), call, CALLER)  # type: ignore[arg-type]  # never called
+    read_wishes(Exchange(scope), call, CALLER)
     return call
 
 

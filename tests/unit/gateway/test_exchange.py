@@ -1,53 +1,77 @@
-import asyncio
-from collections.abc import MutableMapping
-from typing import Any
+"""Signs of life on a stream that is silent, over a real connection."""
 
-from tests.support.exchange import make_scope
+import asyncio
+
+from tests.support.http2 import Receive, Scope, Send, serving
 
 from sekisho.gateway.exchange import Exchange
 
-
-def start(sent: list[bytes], gate: asyncio.Event | None = None, third: asyncio.Event | None = None) -> Exchange:
-    async def receive() -> MutableMapping[str, Any]:
-        raise AssertionError("nothing is to be read")
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        if gate is not None:
-            await gate.wait()
-        sent.append(message["body"])
-        if third is not None and len(sent) == 3:
-            third.set()
-
-    return Exchange(make_scope("/x"), receive, send)
+BEAT = b": beat\n\n"
+ASK = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
 async def test_a_silent_stream_is_kept_alive_until_it_ends() -> None:
-    sent: list[bytes] = []
-    third = asyncio.Event()
-    exchange = start(sent, third=third)
-    async with exchange.kept_alive(b": beat\n\n", seconds=0.001), asyncio.timeout(10):
-        await third.wait()
-    await exchange.finish(b"end")
-    assert set(sent[:-1]) == {b": beat\n\n"}
-    assert sent[-1] == b"end"
+    enough = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope)
+        exchange.begin(200, [])
+        with exchange.kept_alive(BEAT, seconds=0.001):
+            await enough.wait()
+        exchange.finish(b"end")
+
+    async with serving(app) as server, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(ASK)
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(3):
+            assert await reader.readuntil(BEAT + b"\r\n") == b"8\r\n" + BEAT + b"\r\n"
+        enough.set()
+        rest = await reader.readuntil(b"0\r\n\r\n")
+        assert rest.endswith(b"3\r\nend\r\n0\r\n\r\n")
+        writer.close()
 
 
 async def test_a_dialect_without_keep_alives_gets_none() -> None:
-    sent: list[bytes] = []
-    exchange = start(sent)
-    async with exchange.kept_alive(b"", seconds=0.001):
-        await exchange.write(b"one")
-    assert sent == [b"one"]
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope)
+        exchange.begin(200, [])
+        with exchange.kept_alive(b"", seconds=0.001):
+            await asyncio.sleep(0.01)
+            exchange.write(b"one")
+        exchange.finish()
+
+    async with serving(app) as server, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(ASK)
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readuntil(b"0\r\n\r\n") == b"3\r\none\r\n0\r\n\r\n"
+        writer.close()
 
 
-async def test_a_beat_and_an_event_never_mix_while_the_client_is_slow() -> None:
-    sent: list[bytes] = []
-    gate = asyncio.Event()
-    exchange = start(sent, gate)
-    async with exchange.kept_alive(b"beat", seconds=0.001):
-        writing = asyncio.create_task(exchange.write(b"event"))
-        await asyncio.sleep(0)
-        assert sent == []  # the client takes nothing yet
-        gate.set()
-        await writing
-    assert sent.count(b"event") == 1
+async def test_a_client_that_reads_nothing_gets_no_signs_of_life_on_top() -> None:
+    written: list[bytes] = []
+    over = asyncio.Event()
+
+    class Counting(Exchange):
+        def write(self, chunk: bytes) -> None:
+            written.append(chunk)
+            super().write(chunk)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Counting(scope)
+        exchange.begin(200, [])
+        while not exchange.full:
+            exchange.write(b"x" * 65_536)
+            await asyncio.sleep(0)
+        before = len(written)
+        with exchange.kept_alive(BEAT, seconds=0.001):
+            await asyncio.sleep(0.05)
+        assert len(written) == before
+        over.set()
+
+    async with serving(app) as server, asyncio.timeout(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+        writer.write(ASK)
+        await over.wait()
+        writer.close()

@@ -23,10 +23,10 @@ class Dialect:
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    exchange = Exchange(scope, receive, send)
+    exchange = Exchange(scope)
     dialect: Any = Dialect()
-    if not await refuse_upgrade(exchange, dialect):
-        await exchange.answer(405, [], b"")
+    if not refuse_upgrade(exchange, dialect):
+        exchange.answer(405, [], b"")
 
 
 async def test_a_websocket_handshake_gets_426_and_the_connection_goes_on() -> None:
