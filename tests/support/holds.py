@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 from sekisho.core.caller import Scope
 from sekisho.ledger.asks import Ask
-from sekisho.ledger.ledger import Hold, Ledger
+from sekisho.ledger.holds import Hold
+from sekisho.ledger.ledger import Ledger
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from sekisho.gateway.meter import Meter
 from sekisho.gateway.ways import Terms
 from sekisho.ledger.asks import Ask
 from sekisho.ledger.estimate import Estimator
-from sekisho.ledger.ledger import Hold
+from sekisho.ledger.holds import Hold
 
 _UNKNOWN_OUTPUT = 16_384
 """The output limit of a model whose own is not known, for callers with a budget."""

@@ -16,7 +16,8 @@ from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.gateway.roads import World, find_roads
 from sekisho.gateway.ways import Roads
 from sekisho.ledger.estimate import Estimator
-from sekisho.ledger.ledger import Hold, Ledger
+from sekisho.ledger.holds import Hold
+from sekisho.ledger.ledger import Ledger
 from sekisho.policy.routing.fallbacks import find_budget_fallbacks
 
 

@@ -24,7 +24,7 @@ from sekisho.gateway.exchange import Exchange
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.reply import Reply
-from sekisho.ledger.ledger import Hold
+from sekisho.ledger.holds import Hold
 
 JSON = (b"content-type", b"application/json")
 _STREAM = (

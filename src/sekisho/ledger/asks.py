@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from sekisho.core.money import Price, Rates, Tier
 
-_SHARE = 4
+SHARE = 4
 """A single call may set aside a quarter of what is left: then six can still run side by side."""
 _GENEROUS = 4
 """And never less than four times what such a call is expected to cost."""
@@ -38,11 +38,14 @@ class Ask(Struct, frozen=True, kw_only=True):
 
     def cost(self, output: int) -> int:
         """Nano-dollars of a call with so many output tokens, at worst: all of its input is written to the cache."""
-        if self.price is None:
+        if (price := self.price) is None:
             return 0
-        rates = self.price.rates_for(self.input)
-        written = {"no": 0, "5m": rates.cache_write_5m, "1h": rates.cache_write_1h}[self.caches]
-        return -(-(self.input * max(rates.input, written) + output * rates.output) // 1_000_000)
+        rates = price.rates_for(self.input) if price.tiers else price.base
+        dearest = rates.input
+        if self.caches != "no":
+            written = rates.cache_write_5m if self.caches == "5m" else rates.cache_write_1h
+            dearest = written if written > dearest else dearest
+        return -(-(self.input * dearest + output * rates.output) // 1_000_000)
 
     @property
     def least_output(self) -> int:
@@ -62,9 +65,9 @@ class Ask(Struct, frozen=True, kw_only=True):
         if reach is None or self.price is None:
             return self.ceiling
         worst = self.cost(self.ceiling)
-        if worst <= reach // _SHARE:
+        if worst <= reach // SHARE:
             return self.ceiling
-        allowed = min(reach, max(reach // _SHARE, self.generous_cost))
+        allowed = min(reach, max(reach // SHARE, self.generous_cost))
         if worst <= allowed:
             return self.ceiling
         ceiling = self._affordable(allowed)

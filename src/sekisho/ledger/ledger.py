@@ -10,97 +10,22 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from math import inf
 
-from msgspec import Struct
-
-from sekisho.core.accounts import is_of_model, money_account, owner_prefix, parallel_account, window_end
+from sekisho.core.accounts import money_account, parallel_account, window_end
 from sekisho.core.caller import BudgetWindow, Scope
 from sekisho.core.clock import Clock
 from sekisho.core.errors import StoreUnavailable
 from sekisho.ledger.accounts import Account
-from sekisho.ledger.asks import Ask
+from sekisho.ledger.asks import SHARE, Ask
+from sekisho.ledger.holds import Hold, Money
 from sekisho.ledger.lessor import Lessor
 from sekisho.ledger.plans import Plans
-from sekisho.ledger.rates import Part, RateLimits
+from sekisho.ledger.rates import RateLimits, Taken
 from sekisho.ledger.refusals import over_budget, over_parallel
 
 _PATIENCE_SECONDS = 2.0
 """How long a call waits for others to settle, or to give back leases, before it is refused."""
 _RETRY_SECONDS = 0.1
 _CUT_OFF = "The database has been away for so long that budgets cannot be vouched for; try again in a moment."
-
-
-class Hold:
-    """What is set aside for one call.
-
-    ceiling: the most output tokens that the upstream may be asked for; None when the client's own limit stands.
-    booked: every account of money that the call is booked on, and whether it is leased; what the journal must be told.
-    group: the model group that it is for.
-    slots, rated: what it has of limits of parallel calls, and of limits of tokens in time.
-    """
-
-    def __init__(
-        self, ceiling: int | None, booked: dict[str, bool], accounts: list[Account], cost: int, group: str
-    ) -> None:
-        self.ceiling = ceiling
-        self.booked = booked
-        self.group = group
-        self.slots: Sequence[Account] = ()
-        self.rated: Sequence[Part] = ()
-        self._accounts = accounts
-        self._cost = cost
-        self._used = 0
-        self.tokens = 0
-
-    @property
-    def overrun(self) -> int:
-        """By how much the call cost more than was held for it, in nano-dollars."""
-        return max(0, self._used - self._cost)
-
-    def settle(self, tokens: int, cost: int) -> None:
-        """State what the call really used: all its tokens, and nano-dollars. The last statement counts."""
-        self.tokens, self._used = tokens, cost
-
-    def key_spend(self) -> int | None:
-        """What the key has spent of its budget, as far as this worker knows, with this call; None without a budget."""
-        for account in self._accounts:
-            scope = account.scope
-            if scope.kind == "key" and account.name.startswith(f"{owner_prefix(scope.kind, scope.id)}money@"):
-                return account.known_spend + self._used
-        return None
-
-    def move(self, group: str, booked: dict[str, bool], accounts: list[Account], now: float) -> None:
-        """Hold these accounts of a model group in place of those of the one before."""
-        for account in accounts:
-            account.hold(self._cost, now)
-        for account in self._accounts:
-            if is_of_model(account.name):
-                account.settle(self._cost, 0, now)
-        self._accounts = [*(each for each in self._accounts if not is_of_model(each.name)), *accounts]
-        kept = {name: leased for name, leased in self.booked.items() if not is_of_model(name)}
-        self.booked, self.group = kept | booked, group
-
-    @property
-    def cost(self) -> int:
-        """Nano-dollars that are set aside."""
-        return self._cost
-
-    def release(self, now: float) -> None:
-        """Give the held amounts back and count what was used."""
-        for account in self._accounts:
-            account.settle(self._cost, self._used, now)
-
-
-class _Money(Struct):
-    """The accounts of one call to a model group, the narrowest scope first.
-
-    booked: by name, every account that it is booked on, and whether it is leased. limited: those with a limit.
-    since, until: when the windows are open that they are of, as far as is known, in seconds since the epoch.
-    """
-
-    booked: dict[str, bool]
-    limited: list[Account]
-    since: float
-    until: float = inf
 
 
 class Ledger:
@@ -126,22 +51,19 @@ class Ledger:
         Raises RateLimited or BudgetExceeded, naming the narrowest scope that has no room, or StoreUnavailable when the
         database is away and this worker's leases do not reach, or are too old; nothing is held then.
         """
-        slots, rated = await self._take_slots(scopes), list[Part]()
-        try:
-            rated = await self._rates.take(scopes, group, ask.input + ask.output)
-            hold = await self._hold_money(scopes, ask, group)
-        except BaseException:
-            self._rates.settle(rated, 0)
-            self._free(slots)
-            raise
-        hold.slots, hold.rated = slots, rated
-        return hold
+        money, rated = self._pay_from(scopes, group), None
+        if not money.slots:
+            rated = self._rates.take_at_once(scopes, group, ask.input + ask.output)
+            if rated is not None and (hold := self._hold_at_once(money, ask, group, rated)) is not None:
+                return hold
+        return await self._hold_in_turn(scopes, ask, group, rated)
 
     def end(self, hold: Hold) -> None:
         """The call is over: what it has used is counted, and the rest of what was held is given back."""
         hold.release(self._clock.monotonic())
         self._rates.settle(hold.rated, hold.tokens)
-        self._free(hold.slots)
+        if self._settled is not None:
+            self._tell_settled(self._settled)
 
     async def move(self, hold: Hold, scopes: Sequence[Scope], group: str) -> None:
         """Let a held call go on to another model group: what scopes may spend on that model is held in its place.
@@ -160,7 +82,7 @@ class Ledger:
         for account in limited:
             if account.room < hold.cost:
                 raise over_budget(account, hold.cost, self.budget_status)
-        hold.move(group, money.booked, limited, self._clock.monotonic())
+        hold.move(group, money, self._clock.monotonic())
 
     def confirm(self, account: str, amount: int) -> None:
         """The store has booked `amount` of what was used here on an account."""
@@ -180,20 +102,32 @@ class Ledger:
             account.lose_lease()
         self._lessor.doubt()
 
-    async def _take_slots(self, scopes: Sequence[Scope]) -> list[Account]:
+    async def _hold_in_turn(self, scopes: Sequence[Scope], ask: Ask, group: str, rated: Taken | None) -> Hold:
+        """Hold a call that may have to wait for a slot, for leases, or for other calls to settle.
+
+        `rated`: what it has of limits in time already.
+        """
+        slots: list[Account] = []
+        try:
+            slots = await self._take_slots(scopes, group)
+            rated = rated or await self._rates.take(scopes, group, ask.input + ask.output)
+            hold = await self._hold_money(self._pay_from(scopes, group), ask, group, rated)
+        except BaseException:
+            if rated is not None:
+                self._rates.settle(rated, 0)
+            self._free(slots)
+            raise
+        hold.slots = slots
+        return hold
+
+    async def _take_slots(self, scopes: Sequence[Scope], group: str) -> list[Account]:
         """One slot of every limit of parallel calls."""
-        wanted = [
-            self._account(parallel_account(scope.kind, scope.id), scope.max_parallel_requests, scope)
-            for scope in scopes
-            if scope.max_parallel_requests is not None
-        ]
-        if not wanted:
-            return wanted
+        wanted = self._pay_from(scopes, group).slots
         for account in wanted:
             await self._get_slot(account)
         # Nothing is awaited from here on. What a wait for a later account took from an earlier one is looked at again.
         if not all(self._has_slot(account) for account in wanted):
-            return await self._take_slots(scopes)
+            return await self._take_slots(scopes, group)
         for account in wanted:
             account.hold(1, self._clock.monotonic())
         return wanted
@@ -224,22 +158,46 @@ class Ledger:
         for account in slots:
             account.settle(1, 0, self._clock.monotonic())
         if self._settled is not None:
-            self._settled.set()
-            self._settled = None
+            self._tell_settled(self._settled)
 
-    async def _hold_money(self, scopes: Sequence[Scope], ask: Ask, group: str) -> Hold:
-        money = self._pay_from(scopes, group)
-        limited = money.limited
-        room, amount = min((account.room for account in limited), default=None), ask.cost(ask.ceiling)
-        if (room is None or (room >= amount and self._lessor.may_spend)) and ask.fit(room) == ask.ceiling:
-            return self._set_aside(money, ask, ask.ceiling, amount, group)
-        deadline = self._clock.monotonic() + _PATIENCE_SECONDS
+    def _tell_settled(self, settled: asyncio.Event) -> None:
+        """Have those who wait for that look again."""
+        settled.set()
+        self._settled = None
+
+    def _hold_at_once(self, money: Money, ask: Ask, group: str, rated: Taken) -> Hold | None:
+        """Hold a call whose whole cost at worst is leased, and a small part of what is: the usual case."""
+        cost, now, limited = ask.cost(ask.ceiling), self._clock.monotonic(), money.limited
+        room = inf
+        for account in limited:
+            left = account.leased - account.used - account.held
+            if left < room:
+                room = left
+            if account.left is not None and account.left < 0:
+                return None
+        if limited:
+            if room < SHARE * cost and (room < cost or ask.fit(int(room)) != ask.ceiling):
+                return None
+            if now >= self._lessor.trusted_until:
+                return None
+        for account in limited:
+            account.held += cost
+            account.last_use = now
+        return Hold(group, money.booked, limited, money.of_key, cost, None, rated)
+
+    async def _hold_money(self, money: Money, ask: Ask, group: str, rated: Taken) -> Hold:
+        limited, deadline = money.limited, self._clock.monotonic() + _PATIENCE_SECONDS
         while True:
             ceiling = await self._reach_for(limited, ask)
-            amount = ask.cost(ceiling if ceiling is not None else 0)
-            if ceiling is not None and all(account.room >= amount for account in limited):
-                return self._set_aside(money, ask, ceiling, amount, group)
+            cost = ask.cost(ceiling if ceiling is not None else 0)
+            if ceiling is not None and all(account.room >= cost for account in limited):
+                break
             await self._wait_for_room(limited, ask.cost(ask.least_output), deadline)
+        now = self._clock.monotonic()
+        for account in limited:
+            account.hold(cost, now)
+        cut = ceiling if ceiling < ask.ceiling else None
+        return Hold(group, money.booked, limited, money.of_key, cost, cut, rated)
 
     async def _reach_for(self, limited: list[Account], ask: Ask) -> int | None:
         """The output ceiling that the tightest account allows; while the database is away, what is leased of it.
@@ -290,21 +248,15 @@ class Ledger:
         except TimeoutError:
             return
 
-    def _set_aside(self, money: _Money, ask: Ask, ceiling: int, amount: int, group: str) -> Hold:
-        now = self._clock.monotonic()
-        for account in money.limited:
-            account.hold(amount, now)
-        return Hold(ceiling if ceiling < ask.ceiling else None, money.booked, money.limited, amount, group)
-
-    def _pay_from(self, scopes: Sequence[Scope], group: str) -> _Money:
+    def _pay_from(self, scopes: Sequence[Scope], group: str) -> Money:
         """The accounts for a call to the model group, in the windows that are open now."""
         now, money = self._clock.now(), self._plans.get(scopes, group)
         return money if money.since <= now < money.until else self._plans.renew(scopes, group)
 
-    def _plan_money(self, scopes: Sequence[Scope], group: str, *, only_models: bool = False) -> _Money:
+    def _plan_money(self, scopes: Sequence[Scope], group: str, *, only_models: bool = False) -> Money:
         """All accounts of a call to the model group; with `only_models` those of the group within the scopes."""
         now = self._clock.now()
-        money = _Money({}, [], now)
+        money = Money({}, [], [], now)
 
         def book(scope: Scope, windows: Sequence[BudgetWindow], model: str | None, *, limited: bool = True) -> None:
             for window in windows:
@@ -312,7 +264,10 @@ class Ledger:
                 money.until = min(money.until, window_end(window, now) or inf)
                 if limited:
                     money.booked[name] = True
-                    money.limited.append(self._account(name, window.limit, scope))
+                    account = self._account(name, window.limit, scope)
+                    money.limited.append(account)
+                    if scope.kind == "key" and model is None and money.of_key is None:
+                        money.of_key = account
                 else:
                     money.booked.setdefault(name, False)
 
@@ -324,6 +279,8 @@ class Ledger:
                 money.booked.setdefault(money_account(scope.kind, scope.id, None, now), False)
                 book(scope, scope.budgets, None)
                 book(scope, scope.counted, None, limited=False)
+                if (most := scope.max_parallel_requests) is not None:
+                    money.slots.append(self._account(parallel_account(scope.kind, scope.id), most, scope))
         return money
 
     def _account(self, name: str, limit: int, scope: Scope) -> Account:

@@ -32,6 +32,8 @@ class Lessor:
     """One worker's dealings with the escrow. Wants of the same moment go in one transaction.
 
     workers: how many were alive when the store last answered, with this one.
+    trusted_until: the monotonic time until which what is leased may be spent: others may have been given it when nobody
+    heard of us for long.
     """
 
     def __init__(self, escrow: Escrow, clock: Clock) -> None:
@@ -40,15 +42,15 @@ class Lessor:
         self._wants: dict[str, tuple[Account, Want]] = {}
         self._asking: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
-        self._renewed_at = clock.monotonic()
+        self.trusted_until = clock.monotonic() + LEASE_SECONDS
         self._away_until = float("-inf")
         self._doubtful = False
         self.workers = 1
 
     @property
     def may_spend(self) -> bool:
-        """Whether what is leased may be spent: others may have been given it when nobody heard of us for long."""
-        return self._clock.monotonic() - self._renewed_at < LEASE_SECONDS
+        """Whether what is leased may be spent now."""
+        return self._clock.monotonic() < self.trusted_until
 
     @property
     def is_away(self) -> bool:
@@ -57,7 +59,7 @@ class Lessor:
 
     def heard(self, asked_at: float, workers: int) -> None:
         """The store has noted that this worker lives; it was asked at a (monotonic) time."""
-        self._renewed_at, self._away_until, self.workers = asked_at, float("-inf"), workers
+        self.trusted_until, self._away_until, self.workers = asked_at + LEASE_SECONDS, float("-inf"), workers
 
     def doubt(self) -> None:
         """Compare soon what is leased with what the store says."""

@@ -42,7 +42,26 @@ class Remaining(Struct, frozen=True):
     reset: float
 
 
-class Part(Struct, gc=False):
+class Taken(Struct, frozen=True, gc=False):
+    """What one call has taken of limits of tokens: `amount` of each share; `stamps` say where from, where some did."""
+
+    shares: Sequence[Share]
+    amount: int
+    stamps: Sequence[int] = ()
+
+
+class _Plan(Struct, frozen=True):
+    """The limits in time of calls to a model group, the narrowest scope first.
+
+    minutes: those per minute. tokens: the shares of those of tokens.
+    """
+
+    limits: Sequence[tuple[Rate, Share]]
+    minutes: Sequence[tuple[Rate, Share]]
+    tokens: Sequence[Share]
+
+
+class _Part(Struct, gc=False):
     """What one call takes of one limit; `stamp` says where from, once it is taken."""
 
     rate: Rate
@@ -60,47 +79,76 @@ class RateLimits:
         self._shares: dict[str, Share] = {}
         self._plans = Plans(self._plan)
 
-    async def take(self, scopes: Sequence[Scope], group: str, tokens: int) -> list[Part]:
-        """Count one call of so many expected tokens. What is returned, the parts of limits of tokens, must be settled.
+    def take_at_once(self, scopes: Sequence[Scope], group: str, tokens: int) -> Taken | None:
+        """As `take`, where nobody has to be asked: the usual case. None otherwise; nothing is taken then."""
+        plan, now = self._plans.get(scopes, group), self._clock.monotonic()
+        if self._renewal is not None:
+            return _take_granted(plan, tokens, now)
+        if _find_full(plan, tokens, now) is not None:
+            return None
+        for rate, share in plan.limits:
+            share.last_use = now
+            if rate.tokens:
+                share.held += tokens
+            else:
+                share.window.total += 1
+                share.window.latest += 1
+        return Taken(plan.tokens, tokens)
+
+    async def take(self, scopes: Sequence[Scope], group: str, tokens: int) -> Taken:
+        """Count one call of so many expected tokens. What is returned must be settled.
 
         Raises RateLimited, naming the narrowest scope, or StoreUnavailable when this worker's shares do not reach and
         the database is away; then nothing counts.
         """
-        parts = [Part(rate, share, tokens if rate.tokens else 1) for rate, share in self._plans.get(scopes, group)]
-        await self._take_all(parts)
+        if (taken := self.take_at_once(scopes, group, tokens)) is not None:
+            return taken
+        plan = self._plans.get(scopes, group)
+        if self._renewal is None:
+            full = _find_full(plan, tokens, self._clock.monotonic())
+            if full is None:  # a moment has passed since
+                return await self.take(scopes, group, tokens)
+            raise self._refuse(*full, tokens)
+        parts = [_Part(rate, share, tokens if rate.tokens else 1) for rate, share in plan.limits]
+        await self._take_all(self._renewal, parts)
         now = self._clock.monotonic()
-        unsettled: list[Part] = []
         for part in parts:
-            if part.rate.tokens:
-                unsettled.append(part)
-            else:
+            if not part.rate.tokens:
                 self._settle(part, 1, now)
-        return unsettled
+        return Taken(plan.tokens, tokens, [part.stamp or NOWHERE for part in parts if part.rate.tokens])
 
-    def settle(self, parts: Sequence[Part], tokens: int) -> None:
-        """A call is over, and has used so many tokens; `parts` are what `take` has returned."""
-        now = self._clock.monotonic()
-        for part in parts:
-            self._settle(part, tokens, now)
+    def settle(self, taken: Taken, tokens: int) -> None:
+        """A call is over, and has used so many tokens."""
+        now, expected = self._clock.monotonic(), taken.amount
+        second = int(now)
+        for share in taken.shares:
+            window = share.window
+            if window.second != second:
+                window.slide(second)
+            share.held -= expected
+            window.total += tokens
+            window.latest += tokens
+        if tokens != expected:
+            for share, stamp in zip(taken.shares, taken.stamps, strict=False):  # none where this worker is alone
+                share.correct(stamp, expected - tokens, now)
 
     def remaining(self, scopes: Sequence[Scope], group: str) -> tuple[Remaining | None, Remaining | None]:
         """The tightest limit of requests per minute, and that of tokens."""
         now = self._clock.monotonic()
-        fresh = now - _FRESH_SECONDS
+        second, fresh = int(now), now - _FRESH_SECONDS
         tightest: list[tuple[int, Rate, Share] | None] = [None, None]
-        for rate, share in self._plans.get(scopes, group):
-            if rate.span is MINUTE:
-                used = share.used(now)
-                if share.told_at > fresh:
-                    used = max(used, share.told - share.left)
-                known = tightest[rate.tokens]
-                if known is None or rate.limit - used < known[0]:
-                    tightest[rate.tokens] = (rate.limit - used, rate, share)
-        requests, tokens = (
-            each and Remaining(each[1].limit, max(0, each[0]), each[2].window.seconds_until(now, 0))
-            for each in tightest
-        )
-        return requests, tokens
+        for rate, share in self._plans.get(scopes, group).minutes:
+            window = share.window
+            if window.second != second:
+                window.slide(second)
+            left = rate.limit - window.total - share.held
+            if share.told_at > fresh:
+                left = min(left, rate.limit - share.told + share.left)
+            known = tightest[rate.tokens]
+            if known is None or left < known[0]:
+                tightest[rate.tokens] = (left, rate, share)
+        requests, tokens = tightest
+        return requests and _tell(*requests, now), tokens and _tell(*tokens, now)
 
     def heard(self, workers: int) -> None:
         """The store answers, and knows of so many workers."""
@@ -118,8 +166,10 @@ class RateLimits:
         self._shares = {name: share for name, share in self._shares.items() if not share.is_idle(now)}
         self._plans.forget()
 
-    def _plan(self, scopes: Sequence[Scope], group: str) -> list[tuple[Rate, Share]]:
-        return [(rate, self._share(rate)) for rate in rates_of(scopes, group)]
+    def _plan(self, scopes: Sequence[Scope], group: str) -> _Plan:
+        limits = [(rate, self._share(rate)) for rate in rates_of(scopes, group)]
+        minutes = [(rate, share) for rate, share in limits if rate.span is MINUTE]
+        return _Plan(limits, minutes, [share for rate, share in limits if rate.tokens])
 
     def _share(self, rate: Rate) -> Share:
         share = self._shares.get(rate.name)
@@ -128,12 +178,12 @@ class RateLimits:
         share.limit = rate.limit
         return share
 
-    async def _take_all(self, parts: Sequence[Part]) -> None:
+    async def _take_all(self, renewal: Renewal, parts: Sequence[_Part]) -> None:
         """Take every part, or none. What is there is taken at once, so that it is there when the rest has come."""
         try:
             short = self._take_what_is_there(parts)
             while short:
-                short = await self._get_more(short)
+                short = await self._get_more(renewal, short)
         except BaseException:
             now = self._clock.monotonic()
             for part in parts:
@@ -141,45 +191,37 @@ class RateLimits:
                     self._settle(part, 0, now)
             raise
 
-    def _take_what_is_there(self, parts: Sequence[Part]) -> list[Part]:
+    def _take_what_is_there(self, parts: Sequence[_Part]) -> list[_Part]:
         """Take what can be had without asking anybody; returns the rest."""
         now = self._clock.monotonic()
-        alone = self._renewal is None
-        short: list[Part] = []
+        short: list[_Part] = []
         for part in parts:
             share, amount = part.share, part.amount
             share.last_use = now
-            if alone:
-                used = share.used(now)
-                admitted = used + amount <= part.rate.limit or (share.alone and used == 0)
-            else:
-                admitted = share.admits(amount, now)
-            if admitted:
-                part.stamp = NOWHERE if alone else share.use(amount, now)
+            if share.admits(amount, now):
+                part.stamp = share.use(amount, now)
                 share.held += amount
             else:
                 short.append(part)
         return short
 
-    async def _get_more(self, short: Sequence[Part]) -> list[Part]:
+    async def _get_more(self, renewal: Renewal, short: Sequence[_Part]) -> list[_Part]:
         """Ask the store for what a call lacks, and take it; returns what others were faster to get.
 
         Raises the refusal of the narrowest limit that has no room.
         """
-        if self._renewal is None:
-            raise self._refuse(short[0])
         try:
-            answers = await self._renewal.refill([Need(part.share, part.amount) for part in short])
+            answers = await renewal.refill([Need(part.share, part.amount) for part in short])
         except StoreUnavailable:
             missing = self._take_what_is_there(short)
             for part in missing:
                 if part.share.used(self._clock.monotonic()) + part.amount > part.rate.limit:
-                    raise self._refuse(part) from None
+                    raise self._refuse(part.rate, part.share, tokens=part.amount) from None
             if missing:
                 raise
             return []
         refusals: list[RateLimited] = []
-        rest: list[Part] = []
+        rest: list[_Part] = []
         for part, answer in zip(short, answers, strict=True):
             if isinstance(answer, int):
                 part.stamp = answer
@@ -192,19 +234,51 @@ class RateLimits:
             raise refusals[0]
         return rest
 
-    def _refuse(self, part: Part) -> RateLimited:
-        now, rate = self._clock.monotonic(), part.rate
-        room = max(0, rate.limit - part.amount - part.share.held)
-        wait = part.share.window.seconds_until(now, room)
-        return over_rate(rate.scope, rate.what, rate.limit, part.share.used(now), wait)
+    def _refuse(self, rate: Rate, share: Share, tokens: int) -> RateLimited:
+        now = self._clock.monotonic()
+        room = max(0, rate.limit - (tokens if rate.tokens else 1) - share.held)
+        return over_rate(rate.scope, rate.what, rate.limit, share.used(now), share.window.seconds_until(now, room))
 
-    def _settle(self, part: Part, used: int, now: float) -> None:
+    def _settle(self, part: _Part, used: int, now: float) -> None:
         """Count what was used of a part in the end."""
         share, less = part.share, part.amount - used
         share.held -= part.amount
         share.window.add(now, used)
-        if self._renewal is not None and less and part.stamp is not None:
+        if less and part.stamp is not None:
             share.correct(part.stamp, less, now)
+
+
+def _find_full(plan: _Plan, tokens: int, now: float) -> tuple[Rate, Share] | None:
+    """The narrowest limit that has no room for a call, where this worker is alone."""
+    second = int(now)
+    for rate, share in plan.limits:
+        window = share.window
+        if window.second != second:
+            window.slide(second)
+        used = window.total + share.held
+        if used + (tokens if rate.tokens else 1) > rate.limit and (used or not rate.tokens):
+            return rate, share  # what needs more tokens than the whole limit passes when nothing else is used
+    return None
+
+
+def _take_granted(plan: _Plan, tokens: int, now: float) -> Taken | None:
+    """Take what a call needs of what the store has granted for now; None when that does not reach."""
+    for rate, share in plan.limits:
+        if share.left < (tokens if rate.tokens else 1) or share.until <= now:
+            return None
+    stamps: list[int] = []
+    for rate, share in plan.limits:
+        if rate.tokens:
+            stamps.append(share.use(tokens, now))
+            share.held += tokens
+        else:
+            share.use(1, now)
+            share.window.add(now, 1)
+    return Taken(plan.tokens, tokens, stamps)
+
+
+def _tell(left: int, rate: Rate, share: Share, now: float) -> Remaining:
+    return Remaining(rate.limit, max(0, left), share.window.seconds_until(now, 0))
 
 
 def rates_of(scopes: Sequence[Scope], group: str) -> Iterator[Rate]:

@@ -15,32 +15,46 @@ DAY = Span(86_400, 900)
 
 
 class SlidingWindow:
-    """Counts what happened in the last span."""
+    """Counts what happened in the last span.
 
-    __slots__ = ("_bucket", "_buckets", "_seconds", "_total")
+    second: the monotonic time, in whole seconds, to which it was last slid. total: what it holds then; latest: what of
+    that is in the bucket of this second. After `slide`, which is needed once in a second, `total` may be read, and
+    whatever happens be added to both: that is all that most calls do here.
+    """
+
+    __slots__ = ("_at", "_bucket", "_older", "_seconds", "latest", "second", "total")
 
     def __init__(self, span: Span = MINUTE) -> None:
         self._seconds, self._bucket = span.seconds, span.bucket
-        self._buckets: deque[tuple[int, int]] = deque()
-        self._total = 0
+        self._older: deque[tuple[int, int]] = deque()
+        self._at = self.second = -1
+        self.latest = self.total = 0
+
+    def slide(self, second: int) -> None:
+        """Go on to this second, and forget what is too old by then."""
+        bucket = second // self._bucket
+        if bucket != self._at:
+            if self.latest:
+                self._older.append((self._at, self.latest))
+                self.latest = 0
+            self._at = bucket
+        oldest = (second - self._seconds) // self._bucket
+        while self._older and self._older[0][0] < oldest:
+            self.total -= self._older.popleft()[1]
+        self.second = second
 
     def add(self, now: float, amount: int) -> None:
         """Count `amount` at the monotonic time `now` (seconds)."""
-        if not amount:
-            return
-        bucket = int(now) // self._bucket
-        if self._buckets and self._buckets[-1][0] == bucket:
-            self._buckets[-1] = (bucket, self._buckets[-1][1] + amount)
-        else:
-            self._buckets.append((bucket, amount))
-        self._total += amount
+        if (second := int(now)) != self.second:
+            self.slide(second)
+        self.latest += amount
+        self.total += amount
 
     def used(self, now: float) -> int:
         """What the last span holds."""
-        oldest = (int(now) - self._seconds) // self._bucket
-        while self._buckets and self._buckets[0][0] < oldest:
-            self._total -= self._buckets.popleft()[1]
-        return self._total
+        if (second := int(now)) != self.second:
+            self.slide(second)
+        return self.total
 
     def seconds_until(self, now: float, room: int) -> float:
         """How long until the window holds at most `room`; 0.0 when it does already."""
@@ -48,8 +62,9 @@ class SlidingWindow:
         if used <= room:
             return 0.0
         if room <= 0:  # the usual question, which need not go through all buckets
-            last = self._buckets[-1][0]
+            last = self._at if self.latest else self._older[-1][0]
         else:
-            freed = accumulate(amount for _, amount in self._buckets)
-            last = next(bucket for (bucket, _), free in zip(self._buckets, freed, strict=True) if used - free <= room)
+            buckets = [*self._older, (self._at, self.latest)]
+            freed = accumulate(amount for _, amount in buckets)
+            last = next(bucket for (bucket, _), free in zip(buckets, freed, strict=True) if used - free <= room)
         return max((last + 1) * self._bucket + self._seconds - now, 0.0)

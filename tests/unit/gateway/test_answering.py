@@ -19,7 +19,7 @@ from sekisho.gateway.exchange import Exchange
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.relay import StreamedAnswer, refuse
 from sekisho.http.asgi import Receive, Scope, Send
-from sekisho.ledger.ledger import Hold
+from sekisho.ledger.holds import Hold
 from sekisho.policy.naming import ChosenModel
 
 BEATS = 3

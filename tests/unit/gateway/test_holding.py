@@ -16,7 +16,8 @@ from sekisho.gateway.meter import Meter
 from sekisho.gateway.networks import find_budgeted
 from sekisho.gateway.ways import find_terms
 from sekisho.ledger.estimate import Estimator
-from sekisho.ledger.ledger import Hold
+from sekisho.ledger.holds import Hold
+from sekisho.ledger.rates import Taken
 
 CHEAP = Price("v", Rates(10**9, 5 * 10**9, 10**8, 10**9, 10**9))
 DEAR = Price("v", Rates(15 * 10**9, 75 * 10**9, 10**9, 19 * 10**9, 30 * 10**9))
@@ -63,9 +64,13 @@ def test_several_answers_are_held_for() -> None:
     assert future.expected.output == 4 * 257
 
 
+def hold_with(ceiling: int | None) -> Hold:
+    return Hold("m", {}, [], None, 0, ceiling, Taken((), 0))
+
+
 def test_a_model_without_a_known_limit_gets_one_where_a_budget_pays() -> None:
     future = foresee([target("mystery", CHEAP, None)], call())
-    hold = Hold(None, {}, [], 0, "m")
+    hold = hold_with(None)
     assert future.hold_with(hold).ceiling == future.ask.ceiling
     named = foresee([target("mystery", CHEAP, None)], call(max_output_tokens=500))
     assert named.ask.ceiling == 500
@@ -75,8 +80,8 @@ def test_a_model_without_a_known_limit_gets_one_where_a_budget_pays() -> None:
 
 def test_no_more_is_booked_for_a_lost_call_than_its_ceiling_allows() -> None:
     future = foresee([target("haiku", CHEAP, 8_000)], call())
-    assert future.hold_with(Hold(None, {}, [], 0, "m")).expected.output == 257
-    assert future.hold_with(Hold(64, {}, [], 0, "m")).expected == Usage(input=100, output=64)
+    assert future.hold_with(hold_with(None)).expected.output == 257
+    assert future.hold_with(hold_with(64)).expected == Usage(input=100, output=64)
 
 
 def test_embeddings_produce_nothing_and_counting_costs_nothing() -> None:

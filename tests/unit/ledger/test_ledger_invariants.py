@@ -19,7 +19,8 @@ from sekisho.core.escrow import RELEASE_SECONDS
 from sekisho.core.money import Price, Rates
 from sekisho.ledger import ledger as ledger_module
 from sekisho.ledger.asks import Ask
-from sekisho.ledger.ledger import Hold, Ledger
+from sekisho.ledger.holds import Hold
+from sekisho.ledger.ledger import Ledger
 from sekisho.ledger.lessor import Lessor
 from sekisho.ledger.rates import RateLimits
 
