@@ -192,6 +192,7 @@ class ClientCall(Struct, kw_only=True):
     """One call as its client sent it: its body, what of it concerns the gateway, and how to read the rest.
 
     family: the wire format, so that an upstream of the same format can be given the same bytes.
+    members: the body's top members by name, each as its own bytes; they are never changed in place.
     path: the endpoint's path as its dialect names it (`Endpoint.path`).
     read: reads the body's neutral form, once it is needed. Raises InvalidRequest, or Unsupported, naming the field.
     headers: those of the client's headers that belong to its dialect (`anthropic-beta`…), names in lower case.
@@ -211,6 +212,7 @@ class ClientCall(Struct, kw_only=True):
     family: str
     path: str
     read: Callable[[], "ChatRequest | EmbeddingRequest"]
+    members: dict[str, Raw] = {}
     headers: dict[str, str] = {}
     opening: Opening = Opening()
     max_output_tokens: int | None = None

@@ -15,7 +15,7 @@ from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from sekisho.core.chat import ChatRequest, Document, Image, ToolResult
+from sekisho.core.chat import ChatRequest, Document, Image, Text, ToolResult
 from sekisho.core.errors import InvalidRequest
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -55,7 +55,8 @@ class AttachmentFetcher:
         wanted = [file for file in _files(chat) if file.url is not None and file.data is None]
         if len(wanted) > _MAX_FILES:
             raise InvalidRequest(f"At most {_MAX_FILES} images or documents by URL in one request.", param="messages")
-        await asyncio.gather(*(self._fill_one(file) for file in wanted))
+        if wanted:
+            await asyncio.gather(*(self._fill_one(file) for file in wanted))
 
     async def _fill_one(self, file: Image | Document) -> None:
         url = file.url or ""
@@ -141,10 +142,10 @@ class AttachmentFetcher:
 def _files(chat: ChatRequest) -> Iterator[Image | Document]:
     for message in chat.messages:
         for part in message.parts:
-            if isinstance(part, Image | Document):
+            if isinstance(part, ToolResult):
+                yield from (inner for inner in part.parts if not isinstance(inner, Text))
+            elif isinstance(part, Image | Document):
                 yield part
-            elif isinstance(part, ToolResult):
-                yield from (inner for inner in part.parts if isinstance(inner, Image | Document))
 
 
 def _document_type(url: str, content: bytes) -> str:

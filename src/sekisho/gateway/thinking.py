@@ -40,7 +40,7 @@ class ThinkingKeeper:
 
     def restore(self, owner: str, chat: ChatRequest) -> None:
         """Put kept reasoning in front of the assistant turns that came back without it."""
-        for message in chat.messages:
+        for message in chat.messages if self._kept else ():
             if message.role == "assistant" and not any(_is_signed(part) for part in message.parts):
                 self._restore_turn(owner, message)
 

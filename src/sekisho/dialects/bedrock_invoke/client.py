@@ -129,7 +129,8 @@ def _build_metrics(usage: Usage) -> dict[str, int]:
 
 
 def _read_call(inbound: Inbound) -> ClientCall:
-    envelope = read_envelope(inbound.body)
+    members = read_members(inbound.body)
+    envelope = read_envelope(members, inbound.body)
     version = read_optional(envelope.anthropic_version, "anthropic_version", read_name)
     if version is None:
         raise InvalidRequest(
@@ -144,7 +145,7 @@ def _read_call(inbound: Inbound) -> ClientCall:
     if betas:
         headers[BETA_HEADER] = ",".join(dict.fromkeys(betas))
     headers |= {name: value for name in REQUEST_HEADERS if (value := inbound.header(name))}
-    call = build_call(inbound, envelope, headers)
+    call = build_call(inbound, members, envelope, headers)
     call.model = inbound.model
     call.stream = bool(inbound.endpoint.stream)
     call.metadata = _read_pairs(headers.get(METADATA_HEADER)) | call.metadata
@@ -160,7 +161,7 @@ def _read_chat(call: ClientCall) -> ChatRequest:
             f"not offer for this request. Leave out `{GUARDRAIL_HEADER}`.",
             param=GUARDRAIL_HEADER,
         )
-    chat = read_chat(call.body, call.headers)
+    chat = read_chat(call.members, call.headers)
     chat.service_tier = chat.service_tier or call.headers.get(TIER_HEADER)
     return chat
 

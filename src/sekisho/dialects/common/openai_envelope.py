@@ -1,71 +1,44 @@
 """What the bodies of OpenAI's formats have in common around the question: read for us, edited for upstreams."""
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from sekisho.core.chat import ClientCall, Opening
 from sekisho.core.wire import WriteOptions
-from sekisho.dialects.common.fields import decode_body, read_flag, read_object
+from sekisho.dialects.common.fields import read_flag, read_object
 from sekisho.dialects.common.members import read_members, write_members
-from sekisho.dialects.common.wishes import WishFields, is_gateway_field, read_optional
+from sekisho.dialects.common.opening import read_first_turns, read_texts
+from sekisho.dialects.common.wishes import leave_out_gateway_fields, read_optional
 
 
-class EnvelopeFields(WishFields):
-    """The members of a body that all of them have; dialects add their own."""
+class EnvelopeFields(Struct):
+    """The small members of a body that all of them have; dialects add their own."""
 
     model: object = None
     stream: object = None
     stream_options: object = None
     user: object = None
-    extra_body: object = None
 
 
-class Turn(Struct):
-    """A message of a conversation, as far as attribution looks at it."""
+def read_body(body: bytes) -> tuple[bytes, dict[str, Raw]]:
+    """A request's body and its members, in which fields wrapped in `extra_body` stand beside the others.
 
-    role: object = None
-    content: Raw = Raw(b"null")
-
-
-class _Part(Struct):
-    text: object = None
-
-
-_decode_content = msgspec.json.Decoder(str | list[_Part] | None).decode
-_Envelope = TypeVar("_Envelope", bound=EnvelopeFields)
-
-
-def read_envelope(body: bytes, kind: type[_Envelope], *, loose: str = "") -> tuple[_Envelope, bytes]:
-    """The envelope of a request and its body, in which fields wrapped in `extra_body` stand beside the others.
-
-    Those that stood there already win. `loose` names a member whose type `kind` states and the client may get wrong:
-    it is left out then, for the reader of the whole body to say what is wrong with it.
+    Those that stood there already win.
 
     Raises:
         InvalidRequest: The body is no JSON object.
     """
-    envelope = decode_envelope(body, kind, loose)
-    if envelope.extra_body is None:
-        return envelope, body
-    read_object(envelope.extra_body, "extra_body")
     members = read_members(body)
-    wrapped = read_members(bytes(members.pop("extra_body")))
-    wrapped.pop("extra_body", None)
-    body = write_members(wrapped | members)
-    return decode_envelope(body, kind, loose), body
-
-
-def decode_envelope(body: bytes, kind: type[_Envelope], loose: str) -> _Envelope:
-    """The envelope as `read_envelope` has it, of a body in which nothing is wrapped."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        fields = decode_body(body)
-    fields.pop(loose, None)
-    return msgspec.convert(fields, kind)
+    if "extra_body" not in members:
+        return body, members
+    extra = bytes(members.pop("extra_body"))
+    if read_optional(msgspec.json.decode(extra), "extra_body", read_object):
+        wrapped = read_members(extra)
+        wrapped.pop("extra_body", None)
+        members = wrapped | members
+    return write_members(members), members
 
 
 def read_answers(value: object) -> int:
@@ -75,30 +48,24 @@ def read_answers(value: object) -> int:
 
 def read_include_usage(envelope: EnvelopeFields) -> bool:
     """Whether a stream is to end with a usage chunk."""
-    options = read_optional(envelope.stream_options, "stream_options", read_object) or {}
+    if envelope.stream_options is None:
+        return False
+    options = read_object(envelope.stream_options, "stream_options")
     return read_optional(options.get("include_usage"), "stream_options.include_usage", read_flag) or False
 
 
-def read_opening(turns: Iterable[Turn], system: Iterable[str] = ()) -> Opening:
-    """The texts of all system messages before the first user message, after those of `system`, and of that one."""
+def read_opening(conversation: Raw | None, system: Iterable[str] = ()) -> Opening:
+    """How an array of messages begins: the texts of the system messages before the user's first, and of that one.
+
+    Those of `system` come before all others. What is not as it should be is empty; the whole's reader will say so.
+    """
     texts = list(system)
-    for turn in turns:
+    for turn in read_first_turns(conversation):
         if turn.role in ("system", "developer"):
-            texts.append(_read_texts(turn.content))
+            texts.append("\n".join(read_texts(turn.content)))
         elif turn.role == "user":
-            return Opening("\n".join(texts), _read_texts(turn.content))
+            return Opening("\n".join(texts), "\n".join(read_texts(turn.content)))
     return Opening("\n".join(texts))
-
-
-def _read_texts(content: Raw) -> str:
-    """The text in the content of a message; empty when it is not as it should be, which the whole's reader will say."""
-    try:
-        decoded = _decode_content(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""
-    if isinstance(decoded, str):
-        return decoded
-    return "\n".join(part.text for part in decoded or () if isinstance(part.text, str) and part.text)
 
 
 def edit_members(call: ClientCall, options: WriteOptions) -> dict[str, Raw | object]:
@@ -107,11 +74,9 @@ def edit_members(call: ClientCall, options: WriteOptions) -> dict[str, Raw | obj
     The model is the upstream's, what concerns the gateway alone is gone, and of streams the usage is asked. `metadata`
     go only with an answer that OpenAI is to store, since it refuses them otherwise.
     """
-    members: dict[str, Raw | object] = dict(read_members(call.body))
-    for name in [name for name in members if is_gateway_field(name)]:
-        del members[name]
-    if not _is_true(members.get("store")):
-        members.pop("metadata", None)
+    members: dict[str, Raw | object] = {**leave_out_gateway_fields(call.members)}
+    if "metadata" in members and not _is_true(members.get("store")):
+        del members["metadata"]
     members["model"] = options.model
     if call.stream and not call.include_usage:
         members["stream_options"] = _ask_for_usage(members.get("stream_options"))
@@ -123,10 +88,9 @@ def limit_output(members: dict[str, Raw | object], names: Sequence[str], preferr
 
     The limit is said under the name `preferred` in any case, for a server may not know the others.
     """
-    told = [limit for name in names if (limit := _read_limit(members.get(name))) is not None]
-    for name in names:
-        if name == preferred or _read_limit(members.get(name)) is not None:
-            members[name] = min(ceiling, *told) if told else ceiling
+    told = {name: limit for name in names if name in members and (limit := _read_limit(members[name])) is not None}
+    lowest = min(ceiling, *told.values()) if told else ceiling
+    members |= dict.fromkeys((*told, preferred), lowest)
 
 
 def _read_limit(value: Raw | object) -> int | None:

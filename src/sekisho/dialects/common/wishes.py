@@ -4,11 +4,11 @@ They may stand in a body of any format that has no field of that name itself. No
 answers 400 to them, and what they say about addresses and keys of upstreams is for the gateway's configuration to say.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypedDict, TypeVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from sekisho.core.errors import Unsupported
 from sekisho.dialects.common.fields import (
@@ -23,6 +23,7 @@ from sekisho.dialects.common.fields import (
     refuse_deep_nesting,
     wrong_type,
 )
+from sekisho.dialects.common.members import MemberReader
 
 _Read = TypeVar("_Read")
 _LONGEST_TIMEOUT_S: Final = 86_400.0
@@ -42,10 +43,7 @@ _GATEWAY_FIELDS: Final = frozenset({
 
 
 class WishFields(Struct):
-    """The fields that are read of a body: the base of the structs into which dialects decode their envelopes.
-
-    Their values are checked by `read_wishes`, whose errors name the field.
-    """
+    """The fields that are read of a body. Their values are checked by `check_wishes`, whose errors name the field."""
 
     metadata: object = None
     tags: object = None
@@ -58,7 +56,10 @@ class WishFields(Struct):
     litellm_trace_id: object = None
 
 
-class Wishes(TypedDict):
+_wishes: Final = MemberReader(WishFields)
+
+
+class Wishes(TypedDict, total=False):
     """What they say, by the names that `ClientCall` has for it."""
 
     session_id: str | None
@@ -76,16 +77,36 @@ def is_gateway_field(name: str) -> bool:
     return name in _GATEWAY_FIELDS or name.startswith("litellm_")
 
 
+def leave_out_gateway_fields(members: Mapping[str, Raw]) -> dict[str, Raw]:
+    """The members of a body that are not meant for a gateway only."""
+    return {
+        name: raw for name, raw in members.items() if name not in _GATEWAY_FIELDS and not name.startswith("litellm_")
+    }
+
+
 def read_optional(value: object, path: str, reader: Callable[[object, str], _Read]) -> _Read | None:
     """A field that may be absent or null, read by `reader` otherwise."""
     return None if value is None else reader(value, path)
 
 
-def read_wishes(fields: WishFields) -> Wishes:
-    """Checks the fields and reads them. Raises InvalidRequest naming the field."""
+def read_wishes(members: Mapping[str, Raw], body: bytes, model: object = None) -> Wishes:
+    """The wishes in the members of `body`, which names `model`. Raises InvalidRequest naming the field."""
+    fields = find_wishes(members, body)
+    return {} if fields is None else check_wishes(fields, model)
+
+
+def find_wishes(members: Mapping[str, Raw], body: bytes) -> WishFields | None:
+    """The fields as they stand in a body; None when it has none of them. Raises InvalidRequest."""
+    return None if _wishes.names.isdisjoint(members) else _wishes.read(members, body)
+
+
+def check_wishes(fields: WishFields, model: object) -> Wishes:
+    """Checks the fields and reads them. Raises InvalidRequest naming the field.
+
+    Where the path names the model, `model` is None, and mappings count for every model (`*`) only.
+    """
     metadata = read_optional(fields.metadata, "metadata", read_object) or {}
     refuse_deep_nesting(metadata, "metadata")
-    model = getattr(fields, "model", None)  # where the path names it, mappings count for every model (`*`) only
     return Wishes(
         session_id=_read_session_id(fields, metadata),
         tags=_read_tags(fields.tags, metadata),

@@ -1,15 +1,16 @@
 """Reads of a Chat Completions request what concerns the gateway. The conversation is read only when it is needed."""
 
 from functools import partial
+from typing import Final
 
 from sekisho.core.chat import ClientCall
 from sekisho.core.wire import Inbound
 from sekisho.dialects.common.fields import read_flag, read_text
+from sekisho.dialects.common.members import MemberReader
 from sekisho.dialects.common.openai_envelope import (
     EnvelopeFields,
-    Turn,
     read_answers,
-    read_envelope,
+    read_body,
     read_include_usage,
     read_opening,
 )
@@ -20,10 +21,12 @@ FAMILY = "openai_chat"
 
 
 class _Envelope(EnvelopeFields):
-    messages: list[Turn] | None = None
     max_tokens: object = None
     max_completion_tokens: object = None
     n: object = None
+
+
+_envelope: Final = MemberReader(_Envelope)
 
 
 def read_call(inbound: Inbound) -> ClientCall:
@@ -31,18 +34,20 @@ def read_call(inbound: Inbound) -> ClientCall:
 
     A model in the path wins over the body's, as in LiteLLM.
     """
-    envelope, body = read_envelope(inbound.body, _Envelope, loose="messages")
+    body, members = read_body(inbound.body)
+    envelope = _envelope.read(members, body)
     return ClientCall(
         model=inbound.model or read_optional(envelope.model, "model", read_text) or None,
         body=body,
+        members=members,
         family=FAMILY,
         path=inbound.endpoint.path,
-        read=partial(read_chat, body),
-        opening=read_opening(envelope.messages or []),
+        read=partial(read_chat, members),
+        opening=read_opening(members.get("messages")),
         max_output_tokens=read_output_limit(envelope.max_tokens, envelope.max_completion_tokens),
         answers=read_answers(envelope.n),
         stream=read_optional(envelope.stream, "stream", read_flag) or False,
         include_usage=read_include_usage(envelope),
         end_user=read_optional(envelope.user, "user", read_text) or None,
-        **read_wishes(envelope),
+        **read_wishes(members, body, envelope.model),
     )

@@ -4,11 +4,13 @@ Each field of the body has one of three fates: it is read into the neutral form,
 here, or it goes to `ChatRequest.extras` unless it has its neutral default.
 """
 
+from collections.abc import Mapping
 from typing import Final
+
+from msgspec import Raw
 
 from sekisho.core.chat import ChatRequest
 from sekisho.dialects.common.fields import (
-    decode_body,
     read_flag,
     read_name,
     read_names,
@@ -16,6 +18,7 @@ from sekisho.dialects.common.fields import (
     read_text,
     refuse_deep_nesting,
 )
+from sekisho.dialects.common.members import decode_members
 from sekisho.dialects.common.openai_fields import (
     EXTRAS,
     Extras,
@@ -60,9 +63,9 @@ _EXTRAS: Final[Extras] = {
 }
 
 
-def read_chat(body: bytes) -> ChatRequest:
+def read_chat(members: Mapping[str, Raw]) -> ChatRequest:
     """Reads a whole body. Raises InvalidRequest, or Unsupported, naming the field in `param`."""
-    fields = decode_body(body)
+    fields = decode_members(members)
     system, messages = read_messages(fields.get("messages"))
     return ChatRequest(
         system=system,

@@ -88,9 +88,9 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
     """
     members = edit_members(call, options)
     dropped: tuple[str, ...] = ()
-    if vendor.is_openai(options.model, facts) and not _takes_tool_names(members.get("tools")):
-        return None
     if vendor.is_openai(options.model, facts):
+        if not _takes_tool_names(members.get("tools")):
+            return None
         dropped = _suit_openai(members, facts, options)
     if options.ceiling is not None:
         name = _NEW_LIMIT if vendor.takes_new_limit(options.model, facts) else _OLD_LIMIT

@@ -7,6 +7,7 @@ reasoning as `reasoning_content` in assistant messages, which DeepSeek demands b
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from sekisho.core.model import ModelFacts
@@ -24,12 +25,22 @@ MOST_STOPS: Final = 4
 
 def is_openai(model: str, facts: ModelFacts) -> bool:
     """Whether a model is one of OpenAI's own; `model` is the upstream's name of it."""
-    return facts.family == "gpt" or _OWN.search(model) is not None
+    return facts.family == "gpt" or _is_own_name(model)
+
+
+@lru_cache(maxsize=1024)
+def _is_own_name(model: str) -> bool:
+    return _OWN.search(model) is not None
 
 
 def takes_new_limit(model: str, facts: ModelFacts) -> bool:
     """Whether the output limit goes by the name `max_completion_tokens`, which includes reasoning."""
-    return is_openai(model, facts) and _OLD.search(model) is None
+    return is_openai(model, facts) and not _is_old_name(model)
+
+
+@lru_cache(maxsize=1024)
+def _is_old_name(model: str) -> bool:
+    return _OLD.search(model) is not None
 
 
 def takes_effort(model: str, facts: ModelFacts) -> bool:

@@ -34,12 +34,12 @@ class OpenAICompletions:
 
     def write_answer(self, answer: ChatAnswer, head: AnswerHead, call: ClientCall, cost: int | None) -> bytes:
         """A `text_completion` object."""
-        return write_answer(answer, head, cost, read_echo(call.body))
+        return write_answer(answer, head, cost, read_echo(call.members))
 
     def stream_writer(self, head: AnswerHead, call: ClientCall) -> StreamWriter:
         """A writer of `text_completion` chunks."""
         # Only a translated call has been read; one that was passed on is answered by its upstream, echo and all.
-        echo = read_echo(call.body) if call.known is not None else ""
+        echo = read_echo(call.members) if call.known is not None else ""
         return CompletionWriter(head, include_usage=call.include_usage, echo=echo)
 
     def write_count(self, tokens: int) -> bytes:

@@ -1,5 +1,6 @@
 """Reads a Completions request: its envelope, and its prompt as a conversation for chat models."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -10,13 +11,13 @@ from sekisho.core.chat import ChatRequest, ClientCall
 from sekisho.core.errors import InvalidRequest, Unsupported
 from sekisho.core.wire import Inbound
 from sekisho.dialects.common.fields import (
-    decode_body,
     read_flag,
     read_text,
     refuse_deep_nesting,
     wrong_type,
 )
-from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_answers, read_envelope, read_include_usage
+from sekisho.dialects.common.members import MemberReader, decode_members
+from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_answers, read_body, read_include_usage
 from sekisho.dialects.common.openai_fields import (
     EXTRAS,
     Extras,
@@ -46,35 +47,34 @@ _EXTRAS: Final[Extras] = {
 
 class _Envelope(EnvelopeFields):
     max_tokens: object = None
-    prompt: Raw = Raw(b"null")
     n: object = None
     best_of: object = None
 
 
-class _Echo(EnvelopeFields):
-    prompt: object = None
-    echo: object = None
+_envelope: Final = MemberReader(_Envelope)
 
 
 def read_call(inbound: Inbound) -> ClientCall:
     """Reads the envelope of a request. Raises InvalidRequest naming the field."""
-    envelope, body = read_envelope(inbound.body, _Envelope)
+    body, members = read_body(inbound.body)
+    envelope = _envelope.read(members, body)
     return ClientCall(
         model=inbound.model or read_optional(envelope.model, "model", read_text) or None,
         body=body,
+        members=members,
         family=FAMILY,
         path=inbound.endpoint.path,
-        read=partial(read_chat, body),
+        read=partial(read_chat, members),
         max_output_tokens=_read_limit(envelope.max_tokens),
-        answers=_count_answers(envelope),
+        answers=_count_answers(envelope, members.get("prompt")),
         stream=read_optional(envelope.stream, "stream", read_flag) or False,
         include_usage=read_include_usage(envelope),
         end_user=read_optional(envelope.user, "user", read_text) or None,
-        **read_wishes(envelope),
+        **read_wishes(members, body, envelope.model),
     )
 
 
-def read_chat(body: bytes) -> ChatRequest:
+def read_chat(members: Mapping[str, Raw]) -> ChatRequest:
     """Reads a whole body as a conversation.
 
     Raises:
@@ -82,7 +82,7 @@ def read_chat(body: bytes) -> ChatRequest:
         Unsupported: There are several prompts, or one in tokens, or the best of several answers is wanted: all this
             only upstreams that speak the same format can do.
     """
-    fields = decode_body(body)
+    fields = decode_members(members)
     suffix = read_optional(fields.get("suffix"), "suffix", read_text)
     best_of = read_optional(fields.get("best_of"), "best_of", read_count)
     read_optional(fields.get("echo"), "echo", read_flag)
@@ -101,19 +101,20 @@ def read_chat(body: bytes) -> ChatRequest:
     )
 
 
-def _count_answers(envelope: _Envelope) -> int:
+def _count_answers(envelope: _Envelope, prompt: Raw | None) -> int:
     """How many texts the upstream will write: for each prompt, all from which the best are chosen."""
     prompts = 1
-    if bytes(envelope.prompt).startswith(b"["):
-        items = msgspec.json.decode(envelope.prompt, type=list[Raw])
+    if prompt is not None and bytes(prompt).startswith(b"["):
+        items = msgspec.json.decode(prompt, type=list[Raw])
         prompts = len(items) if items and bytes(items[0])[:1] in (b'"', b"[") else 1  # else one prompt in tokens
     return prompts * max(read_answers(envelope.n), read_answers(envelope.best_of))
 
 
-def read_echo(body: bytes) -> str:
+def read_echo(members: Mapping[str, Raw]) -> str:
     """The prompt if the answer is to begin with it, else nothing; for bodies whose conversation was read before."""
-    envelope, _ = read_envelope(body, _Echo)
-    return _read_prompt(envelope.prompt) if envelope.echo is True else ""
+    if bytes(members.get("echo", b"")) != b"true":
+        return ""
+    return _read_prompt(msgspec.json.decode(members["prompt"]))
 
 
 def _read_prompt(value: object) -> str:

@@ -36,7 +36,7 @@ class OpenAIEmbeddings:
 
     def write_embeddings(self, answer: EmbeddingAnswer, head: AnswerHead, call: ClientCall) -> bytes:
         """A list of `embedding` objects, each with numbers or base64 as the client wants them."""
-        as_numbers = read_encoding(call.body) == "float"
+        as_numbers = read_encoding(call.members, call.body) == "float"
         data = [
             {"object": "embedding", "index": index, "embedding": vector if as_numbers else _encode(vector)}
             for index, vector in enumerate(answer.vectors)

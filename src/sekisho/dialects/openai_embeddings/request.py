@@ -1,13 +1,15 @@
 """Reads a request for embeddings: its envelope, and its texts."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Final, Literal
+
+from msgspec import Raw
 
 from sekisho.core.chat import ClientCall, EmbeddingRequest
 from sekisho.core.errors import InvalidRequest, Unsupported
 from sekisho.core.wire import Inbound
 from sekisho.dialects.common.fields import (
-    decode_body,
     read_choice,
     read_integer,
     read_name,
@@ -15,7 +17,8 @@ from sekisho.dialects.common.fields import (
     refuse_deep_nesting,
     wrong_type,
 )
-from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_envelope
+from sekisho.dialects.common.members import MemberReader, decode_members
+from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_body
 from sekisho.dialects.common.wishes import is_gateway_field, read_optional, read_wishes
 
 Encoding = Literal["float", "base64"]
@@ -33,29 +36,34 @@ class _Envelope(EnvelopeFields):
     encoding_format: object = None
 
 
+_envelope: Final = MemberReader(_Envelope)
+
+
 def read_call(inbound: Inbound) -> ClientCall:
     """Reads the envelope of a request. Raises InvalidRequest naming the field."""
-    envelope, body = read_envelope(inbound.body, _Envelope)
-    _read_encoding(envelope)
+    body, members = read_body(inbound.body)
+    envelope = _envelope.read(members, body)
+    read_encoding(members, body)
     return ClientCall(
         model=inbound.model or read_optional(envelope.model, "model", read_text) or None,
         body=body,
+        members=members,
         family=FAMILY,
         path=inbound.endpoint.path,
-        read=partial(read_texts, body),
+        read=partial(read_texts, members),
         end_user=read_optional(envelope.user, "user", read_text) or None,
-        **read_wishes(envelope),
+        **read_wishes(members, body, envelope.model),
     )
 
 
-def read_texts(body: bytes) -> EmbeddingRequest:
+def read_texts(members: Mapping[str, Raw]) -> EmbeddingRequest:
     """Reads a whole body. `input_type` is no field of OpenAI's, but LiteLLM's clients send it to models that have it.
 
     Raises:
         InvalidRequest: A field is missing or of the wrong type.
         Unsupported: The input is given in tokens, which only upstreams that speak the same format take.
     """
-    fields = decode_body(body)
+    fields = decode_members(members)
     extras = {
         name: value
         for name, value in fields.items()
@@ -70,13 +78,9 @@ def read_texts(body: bytes) -> EmbeddingRequest:
     )
 
 
-def read_encoding(body: bytes) -> Encoding:
+def read_encoding(members: Mapping[str, Raw], body: bytes) -> Encoding:
     """How the client wants its vectors: as numbers, or as base64 of them, which OpenAI's SDK asks for unasked."""
-    return _read_encoding(read_envelope(body, _Envelope)[0])
-
-
-def _read_encoding(envelope: _Envelope) -> Encoding:
-    value = envelope.encoding_format
+    value = _envelope.read(members, body).encoding_format
     return "float" if value is None else read_choice(value, "encoding_format", _ENCODINGS)
 
 

@@ -53,23 +53,28 @@ class Signer:
         self._scope = f"{region}/{service}/aws4_request"
         self._region = region
         self._service = service
+        self._second = -1
+        self._stamp = ""
         self._day = ""
         self._keys: dict[str, bytes] = {}
 
     def sign(self, place: Place, headers: Mapping[str, str], body: bytes, keys: Keys, now: float) -> dict[str, str]:
         """All headers of a signed request, `headers` (lower-case names) included; `now` in seconds."""
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        if int(now) != self._second:
+            self._second = int(now)
+            self._stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        stamp = self._stamp
         signed = {**headers, "host": place.host, "x-amz-date": stamp}
         if keys.session_token is not None:
             signed["x-amz-security-token"] = keys.session_token
         names = sorted(signed)
-        # Runs of white space count as one space in the signature; the header itself is sent as it is.
-        lines = "".join([f"{name}:{' '.join(signed[name].split())}\n" for name in names])
+        lines = "\n".join([f"{name}:{_trim(signed[name])}" for name in names])
         listed = ";".join(names)
-        request = f"POST\n{place.path}\n\n{lines}\n{listed}\n{sha256(body).hexdigest()}"
-        scope = f"{stamp[:8]}/{self._scope}"
+        request = f"POST\n{place.path}\n\n{lines}\n\n{listed}\n{sha256(body).hexdigest()}"
+        day = stamp[:8]
+        scope = f"{day}/{self._scope}"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-        signature = _mac(self._signing_key(stamp[:8], keys.secret_access_key), text).hex()
+        signature = _mac(self._signing_key(day, keys.secret_access_key), text).hex()
         signed["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={keys.access_key_id}/{scope}, SignedHeaders={listed}, Signature={signature}"
         )
@@ -86,6 +91,11 @@ class Signer:
                 key = _mac(key, part)
             self._keys[secret] = key
         return key
+
+
+def _trim(value: str) -> str:
+    """Runs of white space count as one space in the signature; the header itself is sent as it is."""
+    return value if " " not in value and "\t" not in value else " ".join(value.split())
 
 
 def _mac(key: bytes, text: str) -> bytes:

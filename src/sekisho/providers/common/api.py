@@ -63,22 +63,19 @@ class ApiTarget:
         self._clock = clock
         self._service = service
         hosts = {errand: _host_of(url) for errand, url in service.urls.items()}
-        self._hosts = hosts
+        self._signed = {
+            (*errand, stream): _sign(service, url, hosts[errand], stream=stream)
+            for errand, url in service.urls.items()
+            for stream in (False, True)
+        }
         self.bucket = f"{service.identity}|{next(iter(hosts.values()))}|{service.model}"
 
     async def sign(self, request: WireRequest, errand: Errand) -> SignedRequest:
-        """The address of a request, and its headers with the key."""
-        call = errand.dialect, errand.operation
-        return SignedRequest(
-            self._service.urls[call],
-            {
-                "accept": "text/event-stream" if errand.stream else "application/json",
-                "content-type": "application/json",
-                **request.headers,
-                **self._service.headers,
-                "host": self._hosts[call],
-            },
-        )
+        """The address of a request, and its headers with the key; the same for all that bring none of their own."""
+        signed = self._signed[errand.dialect, errand.operation, errand.stream]
+        if not request.headers:
+            return signed
+        return SignedRequest(signed.url, {**request.headers, **signed.headers})
 
     async def examine(self) -> Sequence[Check]:
         """Look whether the key is taken, and the model listed. Raises nothing."""
@@ -96,6 +93,12 @@ class ApiTarget:
     def classify_fault(self, fault: WireFault) -> UpstreamError:
         """What a fault inside a stream means."""
         return classify_reply(reply_of_fault(fault), self._clock.now(), service=self._service.title)
+
+
+def _sign(service: Service, url: str, host: str, *, stream: bool) -> SignedRequest:
+    accepted = "text/event-stream" if stream else "application/json"
+    headers = {"accept": accepted, "content-type": "application/json", **service.headers, "host": host}
+    return SignedRequest(url, headers)
 
 
 def _host_of(url: str) -> str:

@@ -26,12 +26,11 @@ from sekisho.dialects.anthropic_messages.family import (
     read_betas,
 )
 from sekisho.dialects.anthropic_messages.serving.options import read_reasoning
-from sekisho.dialects.common.members import read_members
 from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.reasoning import ReasoningPlan, cut_thinking, plan_reasoning
 from sekisho.dialects.common.sealed import has_sealed_signature
-from sekisho.dialects.common.wishes import is_gateway_field
+from sekisho.dialects.common.wishes import leave_out_gateway_fields
 
 # As the reasoning of an upstream that signs none comes back.
 _EMPTY_SIGNATURE: Final = re.compile(rb'"signature"\s*:\s*""')
@@ -89,7 +88,7 @@ _decode = msgspec.json.Decoder().decode
 
 def start_passage(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> Passage | None:
     """The body edited for a model; None when something in it must be translated. Raises InvalidRequest."""
-    members = read_members(call.body)
+    members = leave_out_gateway_fields(call.members)
     betas = read_betas(call.headers)
     allowed = allow_betas(betas, facts)
     notes = Omissions(drop_params=options.drop_params)
@@ -101,7 +100,7 @@ def start_passage(call: ClientCall, facts: ModelFacts, options: WriteOptions) ->
         members.pop(name, None)
     if _needs_translation(members, facts, allowed):
         return None
-    _remove_gateway_fields(passage)
+    _remove_gateway_metadata(passage)
     _limit_sampling(passage, facts)
     limit = _limit_output(passage, call, facts)
     if options.ceiling is not None and (limit is None or options.ceiling < limit):
@@ -149,10 +148,8 @@ def _has_foreign_reasoning(messages: bytes) -> bool:
     return any(block.type == "thinking" and block.signature == "" for block in blocks)
 
 
-def _remove_gateway_fields(passage: Passage) -> None:
+def _remove_gateway_metadata(passage: Passage) -> None:
     members = passage.members
-    for name in [name for name in members if is_gateway_field(name)]:
-        del members[name]
     if not _is_said(members.get("metadata")):
         return
     try:

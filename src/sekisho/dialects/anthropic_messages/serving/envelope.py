@@ -12,8 +12,10 @@ from sekisho.core.chat import ClientCall, Opening
 from sekisho.core.wire import Inbound
 from sekisho.dialects.anthropic_messages.family import BETA_HEADER, FAMILY, VERSION_HEADER
 from sekisho.dialects.anthropic_messages.serving.request import read_chat
-from sekisho.dialects.common.fields import decode_body, read_flag, read_integer, read_names, read_text
-from sekisho.dialects.common.wishes import WishFields, read_optional, read_wishes
+from sekisho.dialects.common.fields import read_flag, read_integer, read_names, read_text
+from sekisho.dialects.common.members import MemberReader, read_members
+from sekisho.dialects.common.opening import read_first_turns, read_texts
+from sekisho.dialects.common.wishes import Wishes, check_wishes, find_wishes, read_optional
 
 # The older form of the user id that Claude Code makes up; the newer one is a JSON object in a string.
 _USER_WITH_SESSION: Final = re.compile(r"(?P<user>.+?)_session_(?P<session>[0-9a-fA-F-]{8,64})")
@@ -21,17 +23,10 @@ _USER_WITH_SESSION: Final = re.compile(r"(?P<user>.+?)_session_(?P<session>[0-9a
 _BILLING_PREFIX: Final = "x-anthropic-billing-header:"
 
 
-class _Turn(Struct):
-    role: object = None
-    content: Raw = Raw(b"null")
-
-
-class Envelope(WishFields):
-    """The top of a body; `anthropic_version` and `anthropic_beta` stand there in Bedrock's form only."""
+class Envelope(Struct):
+    """The small members of a body; `anthropic_version` and `anthropic_beta` stand there in Bedrock's form only."""
 
     model: object = None
-    messages: list[_Turn] | None = None
-    system: Raw = Raw(b"null")
     max_tokens: object = None
     stream: object = None
     anthropic_version: object = None
@@ -44,57 +39,54 @@ class _UserId(Struct):
     device_id: str | None = None
 
 
-class _Block(Struct):
-    text: str = ""
-
-
-_decode_envelope = msgspec.json.Decoder(Envelope).decode
-_decode_content = msgspec.json.Decoder(str | list[_Block] | None).decode
+_envelope: Final = MemberReader(Envelope)
 _decode_user_id = msgspec.json.Decoder(_UserId).decode
 
 
 def read_call(inbound: Inbound) -> ClientCall:
     """Reads the envelope of a request to Anthropic's endpoints. Raises InvalidRequest naming the field."""
-    envelope = read_envelope(inbound.body)
+    members = read_members(inbound.body)
+    envelope = read_envelope(members, inbound.body)
     told = {name: inbound.header(name) for name in (VERSION_HEADER, BETA_HEADER)}
     headers = {name: value for name, value in told.items() if value}
-    call = build_call(inbound, envelope, headers)
+    call = build_call(inbound, members, envelope, headers)
     call.model = read_optional(envelope.model, "model", read_text) or None
     call.stream = inbound.endpoint.operation == "chat" and bool(read_optional(envelope.stream, "stream", read_flag))
     return call
 
 
-def read_envelope(body: bytes) -> Envelope:
-    """The top of a body. Raises InvalidRequest when it is not a JSON object."""
-    try:
-        return _decode_envelope(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        fields = decode_body(body)
-    # It is JSON, so what did not fit are the messages: reading the conversation will tell which.
-    fields.pop("messages", None)
-    fields.pop("system", None)
-    return msgspec.convert(fields, Envelope)
+def read_envelope(members: Mapping[str, Raw], body: bytes) -> Envelope:
+    """The small members of a body. Raises InvalidRequest for one that is not JSON."""
+    return _envelope.read(members, body)
 
 
-def build_call(inbound: Inbound, envelope: Envelope, headers: Mapping[str, str]) -> ClientCall:
+def build_call(inbound: Inbound, members: dict[str, Raw], envelope: Envelope, headers: Mapping[str, str]) -> ClientCall:
     """A call without model and stream, which are told in different places. Raises InvalidRequest naming the field."""
-    envelope.fallbacks = _name_fallbacks(envelope.fallbacks)
-    wishes = read_wishes(envelope)
-    end_user, session = _read_user(wishes["metadata"])
-    wishes["session_id"] = wishes["session_id"] or session
+    wishes = _read_wishes(members, inbound.body, envelope.model)
+    end_user, session = _read_user(wishes.get("metadata") or {})
+    wishes["session_id"] = wishes.get("session_id") or session
     return ClientCall(
         model=None,
         body=inbound.body,
+        members=members,
         family=FAMILY,
         path=inbound.endpoint.path,
-        read=partial(read_chat, inbound.body, headers),
+        read=partial(read_chat, members, headers),
         headers=dict(headers),
-        opening=_read_opening(envelope),
+        opening=_read_opening(members),
         max_output_tokens=read_optional(envelope.max_tokens, "max_tokens", _read_limit),
         include_usage=True,
         end_user=end_user,
         **wishes,
     )
+
+
+def _read_wishes(members: Mapping[str, Raw], body: bytes, model: object) -> Wishes:
+    fields = find_wishes(members, body)
+    if fields is None:
+        return {}
+    fields.fallbacks = _name_fallbacks(fields.fallbacks)
+    return check_wishes(fields, model)
 
 
 def read_beta_list(value: object) -> list[str]:
@@ -135,27 +127,23 @@ def _read_user(metadata: dict[str, object]) -> tuple[str | None, str | None]:
     return user_id, None
 
 
-def _read_opening(envelope: Envelope) -> Opening:
+def _read_opening(members: Mapping[str, Raw]) -> Opening:
     """The texts of the system prompt and of the first user message."""
-    system = [_read_texts(envelope.system)]
-    for turn in envelope.messages or ():
+    system = _read_texts(_decode(members["system"])) if "system" in members else []
+    for turn in read_first_turns(members.get("messages")):
         if turn.role == "system":
-            system.append(_read_texts(turn.content))
+            system += _read_texts(turn.content)
         elif turn.role == "user":
-            return Opening(_join(system), _read_texts(turn.content))
-    return Opening(_join(system))
+            return Opening("\n".join(system), "\n".join(_read_texts(turn.content)))
+    return Opening("\n".join(system))
 
 
-def _read_texts(content: Raw) -> str:
-    """The text in some content; empty when it is not as it should be, which is for `read_chat` to say."""
+def _read_texts(content: object) -> list[str]:
+    return [text for text in read_texts(content) if not text.startswith(_BILLING_PREFIX)]
+
+
+def _decode(raw: Raw) -> object:
     try:
-        decoded = _decode_content(content)
+        return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""
-    if isinstance(decoded, str):
-        return decoded
-    return _join([block.text for block in decoded or () if not block.text.startswith(_BILLING_PREFIX)])
-
-
-def _join(texts: list[str]) -> str:
-    return "\n".join(filter(None, texts))
+        return None  # reading the conversation will tell what is wrong with it

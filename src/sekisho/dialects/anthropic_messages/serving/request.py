@@ -8,6 +8,8 @@ for the upstream's writer to judge.
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec import Raw
+
 from sekisho.core.chat import ChatRequest
 from sekisho.dialects.anthropic_messages.family import read_betas
 from sekisho.dialects.anthropic_messages.serving.content import Json, read_cache_mark, read_system
@@ -19,7 +21,6 @@ from sekisho.dialects.anthropic_messages.serving.options import (
     read_tools,
 )
 from sekisho.dialects.common.fields import (
-    decode_body,
     read_integer,
     read_name,
     read_names,
@@ -27,6 +28,7 @@ from sekisho.dialects.common.fields import (
     read_object,
     refuse_deep_nesting,
 )
+from sekisho.dialects.common.members import decode_members
 from sekisho.dialects.common.wishes import is_gateway_field, read_optional
 
 BETAS_EXTRA: Final = "anthropic_beta"
@@ -46,9 +48,9 @@ _HINTS: Final = frozenset({
 _READ_OUTPUT: Final = frozenset({"effort", "format"})
 
 
-def read_chat(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
+def read_chat(members: Mapping[str, Raw], headers: Mapping[str, str]) -> ChatRequest:
     """Reads a whole body; `headers` are the call's. Raises InvalidRequest, or Unsupported, naming the field."""
-    fields = decode_body(body)
+    fields = decode_members(members)
     omitted: list[str] = []
     system = [] if fields.get("system") is None else read_system(fields["system"], "system")
     more_system, turns = read_messages(fields.get("messages"), omitted)

@@ -13,11 +13,11 @@ from sekisho.core.wire import WireRequest, WriteOptions
 from sekisho.dialects.bedrock_converse.calling.ceiling import limit_output, read_member
 from sekisho.dialects.bedrock_converse.forms import allow_betas
 from sekisho.dialects.common.bedrock_metadata import MAX_PAIRS, write_metadata
-from sekisho.dialects.common.members import read_members, write_members
+from sekisho.dialects.common.members import write_members
 from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.sealed import has_sealed_signature
-from sekisho.dialects.common.wishes import is_gateway_field
+from sekisho.dialects.common.wishes import leave_out_gateway_fields
 
 _ADDITIONAL = "additionalModelRequestFields"
 _BETAS = "anthropic_beta"
@@ -74,7 +74,7 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
     # Bedrock would say that access is denied, as if the deployment were at fault.
     if facts.family != "unknown" and not facts.cache and _CACHE_POINT in call.body:
         return None
-    members = read_members(call.body)
+    members = _leave_out_gateway_fields(call.members)
     if (
         has_sealed_signature(call.body)
         or not _takes_tool_names(members.get("toolConfig"))
@@ -82,7 +82,6 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
     ):
         return None
     notes = Omissions(drop_params=options.drop_params)
-    _remove_gateway_fields(members)
     _filter_betas(members, facts, notes)
     _add_metadata(members, options.metadata, notes)
     if options.ceiling is not None:
@@ -112,15 +111,13 @@ def _has_empty_result(members: Mapping[str, Raw]) -> bool:
 
 def pass_count_request(call: ClientCall) -> WireRequest:
     """Pass on the body of a CountTokens client, without the gateway's own fields."""
-    members = read_members(call.body)
-    _remove_gateway_fields(members)
-    return WireRequest(body=write_members(members), native=True)
+    return WireRequest(body=write_members(_leave_out_gateway_fields(call.members)), native=True)
 
 
-def _remove_gateway_fields(members: MutableMapping[str, Raw]) -> None:
-    # Converse's own field is `requestMetadata`: one named `metadata` is LiteLLM's.
-    for name in [name for name in members if is_gateway_field(name) or name == "metadata"]:
-        del members[name]
+def _leave_out_gateway_fields(given: Mapping[str, Raw]) -> dict[str, Raw]:
+    members = leave_out_gateway_fields(given)
+    members.pop("metadata", None)  # Converse's own field is `requestMetadata`: one of this name is LiteLLM's
+    return members
 
 
 def _filter_betas(members: MutableMapping[str, Raw], facts: ModelFacts, notes: Omissions) -> None:

@@ -12,7 +12,9 @@ from sekisho.core.errors import InvalidRequest
 from sekisho.core.wire import Inbound
 from sekisho.dialects.bedrock_converse.serving.chat import read_chat, read_counted_chat
 from sekisho.dialects.common.fields import read_integer
-from sekisho.dialects.common.wishes import WishFields, read_wishes
+from sekisho.dialects.common.members import read_members, write_members
+from sekisho.dialects.common.opening import read_first_turns, read_texts
+from sekisho.dialects.common.wishes import read_wishes
 
 _SESSION_KEYS = ("session_id", "sessionId", "conversation_id", "conversationId", "task_id", "taskId", "trace_id")
 _END_USER_KEYS = ("user_id", "userId", "end_user", "user")
@@ -25,60 +27,50 @@ class _Inference(Struct, rename="camel"):
     max_tokens: object = None
 
 
-class _Conversation(Struct, rename="camel"):
-    system: Raw = Raw()
-    messages: list[Raw] | None = None
-
-
-class _Envelope(_Conversation, rename="camel"):
+class _Envelope(Struct, rename="camel"):
     inference_config: _Inference | None = None
     request_metadata: dict[str, str] | None = None
 
 
 class _Question(Struct):
-    converse: _Conversation | None = None
+    converse: dict[str, Raw] | None = None
 
 
 class _Count(Struct):
     input: _Question | None = None
 
 
-class _Turn(Struct):
-    role: str
-    content: list["_Block"]
-
-
-class _Block(Struct):
-    text: str | None = None
-
-
 _decode_envelope = msgspec.json.Decoder(_Envelope)
 _decode_count = msgspec.json.Decoder(_Count)
-_decode_wishes = msgspec.json.Decoder(WishFields)
-_decode_turn = msgspec.json.Decoder(_Turn).decode
-_decode_system = msgspec.json.Decoder(list[_Block] | None).decode
+_SMALL = ("inferenceConfig", "requestMetadata")
 
 
 def read_call(inbound: Inbound, family: str) -> ClientCall:
     """Read what concerns the gateway. Raises InvalidRequest naming the field."""
     body = inbound.body
-    wishes = read_wishes(_decode(_decode_wishes, body))
+    members = read_members(body)
     call = ClientCall(
         model=inbound.model,
         body=body,
+        members=members,
         family=family,
         path=inbound.endpoint.path,
-        read=partial(read_chat, body),
+        read=partial(read_chat, members),
         stream=bool(inbound.endpoint.stream),
-        **wishes,
+        **read_wishes(members, body),
     )
     if inbound.endpoint.operation == "count_tokens":
-        call.read = partial(read_counted_chat, body)
+        call.read = partial(read_counted_chat, members)
         question = _decode(_decode_count, body).input
-        call.opening = _read_opening((question and question.converse) or _Conversation())
+        call.opening = _read_opening((question and question.converse) or {})
         return call
-    envelope = _decode(_decode_envelope, body)
-    call.opening = _read_opening(envelope)
+    if bytes(memoryview(members.get("messages", b"null"))[:1]) not in (b"[", b"n"):
+        raise InvalidRequest("`messages` must be an array.", param="messages")
+    call.opening = _read_opening(members)
+    small = {name: members[name] for name in _SMALL if name in members}
+    if not small:
+        return call
+    envelope = _decode(_decode_envelope, write_members(small))
     if envelope.inference_config is not None and envelope.inference_config.max_tokens is not None:
         limit = envelope.inference_config.max_tokens
         call.max_output_tokens = read_integer(limit, "inferenceConfig.maxTokens", minimum=1)
@@ -99,19 +91,15 @@ def _first(pairs: Mapping[str, str], names: tuple[str, ...]) -> str | None:
     return next((pairs[name] for name in names if pairs.get(name)), None)
 
 
-def _read_opening(conversation: _Conversation) -> Opening:
+def _read_opening(conversation: Mapping[str, Raw]) -> Opening:
     """How the conversation begins. It is only for attribution, so that what cannot be read here tells nothing."""
     try:
-        system = _decode_system(conversation.system) if bytes(conversation.system) else None
-        turns = map(_decode_turn, conversation.messages or ())
-        first = next((turn.content for turn in turns if turn.role == "user"), [])
+        system = msgspec.json.decode(conversation.get("system", b"null"))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Opening()
-    return Opening(_join(system or []), _join(first))
-
-
-def _join(blocks: list[_Block]) -> str:
-    return "\n".join(block.text for block in blocks if block.text)
+    turns = read_first_turns(conversation.get("messages"))
+    first = next((read_texts(turn.content) for turn in turns if turn.role == "user"), [])
+    return Opening("\n".join(read_texts(system) if isinstance(system, list) else ()), "\n".join(first))
 
 
 def _decode(decoder: "msgspec.json.Decoder[_T]", body: bytes) -> _T:

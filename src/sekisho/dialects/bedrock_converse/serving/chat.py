@@ -1,6 +1,9 @@
 """The neutral form of a Converse request: the conversation, and how the model is to answer."""
 
+from collections.abc import Mapping
 from typing import Final, Literal
+
+from msgspec import Raw
 
 from sekisho.core.chat import ChatRequest, Message, Part, Text
 from sekisho.core.errors import InvalidRequest, Unsupported
@@ -8,7 +11,6 @@ from sekisho.dialects.bedrock_converse.serving.additional import Additional, rea
 from sekisho.dialects.bedrock_converse.serving.blocks import open_union, read_blocks
 from sekisho.dialects.bedrock_converse.serving.wanted import read_format, read_reasoning, read_tool_choice, read_tools
 from sekisho.dialects.common.fields import (
-    decode_body,
     read_array,
     read_choice,
     read_integer,
@@ -18,6 +20,7 @@ from sekisho.dialects.common.fields import (
     read_object,
     refuse_deep_nesting,
 )
+from sekisho.dialects.common.members import decode_members
 from sekisho.dialects.common.wishes import is_gateway_field, read_optional
 
 _Fields = dict[str, object]
@@ -37,14 +40,14 @@ _ONLY_CONVERSE: Final = {
 }
 
 
-def read_chat(body: bytes) -> ChatRequest:
+def read_chat(members: Mapping[str, Raw]) -> ChatRequest:
     """Read a Converse request. Raises InvalidRequest, or Unsupported, naming the field."""
-    return _Reader(decode_body(body), "").read()
+    return _Reader(decode_members(members), "").read()
 
 
-def read_counted_chat(body: bytes) -> ChatRequest:
+def read_counted_chat(members: Mapping[str, Raw]) -> ChatRequest:
     """Read the request in a question for its tokens. Raises InvalidRequest, or Unsupported, naming the field."""
-    kind, question, path = open_union(decode_body(body).get("input"), "input")
+    kind, question, path = open_union(decode_members(members).get("input"), "input")
     if kind != "converse":
         message = "Tokens of an InvokeModel body are counted only by Bedrock's own CountTokens. Send `input.converse`."
         raise Unsupported(message, param=path)

@@ -19,7 +19,7 @@ from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.openai_envelope import limit_output
 from sekisho.dialects.common.openai_options import write_tier
 from sekisho.dialects.common.tools import offer_tools
-from sekisho.dialects.common.wishes import is_gateway_field
+from sekisho.dialects.common.wishes import leave_out_gateway_fields
 from sekisho.dialects.openai_responses.calling.items import join_system, write_items
 from sekisho.dialects.openai_responses.calling.options import (
     LEAST_TOKENS,
@@ -131,9 +131,9 @@ def _takes_tool_names(tools: Raw | object) -> bool:
 
 def _read_passed(call: ClientCall) -> dict[str, Raw | object]:
     """The members of a client's body, without what concerns the gateway alone. Raises InvalidRequest."""
-    given = read_members(call.body)
+    given = call.members
     refuse_kept_state({name: msgspec.json.decode(given[name]) for name in _KEPT_STATE if name in given})
-    members: dict[str, Raw | object] = {name: raw for name, raw in given.items() if not is_gateway_field(name)}
+    members: dict[str, Raw | object] = {**leave_out_gateway_fields(given)}
     _clean_metadata(members, call.metadata)
     return members
 

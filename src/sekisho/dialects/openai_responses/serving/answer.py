@@ -4,7 +4,7 @@ Reasoning goes out in items whose `encrypted_content` is a seal of ours, so that
 shown as a summary where the client asked for one. Beyond OpenAI's fields `usage` has LiteLLM's `cost` in dollars.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -22,7 +22,6 @@ from sekisho.core.events import ChatAnswer
 from sekisho.core.money import dollars_from_nano
 from sekisho.core.usage import Usage
 from sekisho.core.wire import AnswerHead
-from sekisho.dialects.common.members import read_members
 from sekisho.dialects.common.sealed import SealedRedacted, SealedSummary, SealedThinking, seal
 from sekisho.dialects.openai_responses.names import COMPACT, Json
 from sekisho.dialects.openai_responses.serving.frame import Frame, frame_answer
@@ -42,7 +41,7 @@ def write_answer(answer: ChatAnswer, head: AnswerHead, call: ClientCall, cost: i
         text = "".join(part.text for part in answer.parts if isinstance(part, Text))
         items = [build_compaction(frame, 0, text)]
         if call.path.endswith(COMPACT):
-            return _write_compaction(frame, _keep_user_messages(call.body) + items, usage)
+            return _write_compaction(frame, _keep_user_messages(call.members) + items, usage)
     else:
         items = _build_items(frame, answer.parts)
     return _encode(build_response(frame, items, answer.finish.reason, usage))
@@ -178,9 +177,9 @@ def _write_compaction(frame: Frame, items: Sequence[Json], usage: Json) -> bytes
     return _encode({**head, "object": "response.compaction", "output": items, "usage": usage})
 
 
-def _keep_user_messages(body: bytes) -> list[Json]:
+def _keep_user_messages(members: Mapping[str, Raw]) -> list[Json]:
     """The messages of the user, which stay in front of the compaction."""
-    items = msgspec.json.decode(read_members(body).get("input", Raw(b"null")))
+    items = msgspec.json.decode(members.get("input", Raw(b"null")))
     if isinstance(items, str):
         return [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": items}]}]
     return [{"type": "message", **item} for item in items if item.get("role") == "user"]

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from sekisho.core.chat import ClientCall
 from sekisho.core.errors import InvalidRequest
-from sekisho.dialects.common.members import read_members, write_members
+from sekisho.dialects.common.members import write_members
 from sekisho.dialects.openai_responses.names import FAMILY, TRIGGER
 from sekisho.dialects.openai_responses.serving.envelope import bind_body, is_compacting, read_items
 
@@ -49,7 +49,7 @@ def builds_on(call: ClientCall) -> Sequence[str]:
     """The ids of the kept answers that a call refers to: as the one before it, or by one of their items."""
     ids = [] if call.continues is None else [call.continues]
     if _REFERENCE.encode() in call.body or b'"id"' in call.body:
-        referred = (item.id for item in read_items(call.body) if _is_reference(item.type, item.role, item.id))
+        referred = (item.id for item in read_items(call) if _is_reference(item.type, item.role, item.id))
         ids += [owner for item_id in referred if (owner := _find_owner(item_id)) is not None]
     return list(dict.fromkeys(ids))
 
@@ -60,7 +60,7 @@ def resume(call: ClientCall, kept: Mapping[str, bytes]) -> None:
     Raises:
         InvalidRequest: Something that is referred to is not in `kept`.
     """
-    members: dict[str, Raw | object] = dict(read_members(call.body))
+    members: dict[str, Raw | object] = {**call.members}
     try:
         items = list(_replace_references(_read_input(members.get("input")), kept))
     except msgspec.MsgspecError as error:
@@ -85,7 +85,7 @@ def keep(call: ClientCall, answer: bytes) -> tuple[str, bytes] | None:
     try:
         told = _decode_answer(answer)
         # A compaction stands for all that was before it.
-        items = [] if is_compacting(call) else _read_input(read_members(call.body).get("input"))
+        items = [] if is_compacting(call) else _read_input(call.members.get("input"))
     except msgspec.MsgspecError:
         return None  # an upstream, asked in the client's own words, that has its own ideas of the format
     if call.family != FAMILY or told.status not in ("completed", "incomplete"):

@@ -1,25 +1,31 @@
 """Reads of a Responses request what concerns the gateway. The conversation is read only when it is needed."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
 
 from sekisho.core.chat import ClientCall, Opening
 from sekisho.core.wire import Inbound
 from sekisho.dialects.common.fields import read_flag, read_text
-from sekisho.dialects.common.openai_envelope import EnvelopeFields, Turn, decode_envelope, read_envelope, read_opening
+from sekisho.dialects.common.members import MemberReader, decode_members
+from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_body, read_opening
 from sekisho.dialects.common.wishes import read_optional, read_wishes
 from sekisho.dialects.openai_responses.names import COMPACT, COUNT, FAMILY, TRIGGER
 from sekisho.dialects.openai_responses.serving.request import read_chat, read_positive
 
 
-class Item(Turn):
-    """What of an item of `input` tells how the conversation begins, and what it refers to."""
+class Item(Struct):
+    """What of an item of `input` tells what it refers to."""
 
+    role: object = None
     type: object = None
     id: object = None
 
 
 class _Envelope(EnvelopeFields):
-    input: str | list[Item] | None = None
     instructions: object = None
     max_output_tokens: object = None
     safety_identifier: object = None
@@ -28,22 +34,29 @@ class _Envelope(EnvelopeFields):
     store: object = None
 
 
+_envelope: Final = MemberReader(_Envelope)
+_decode_items = msgspec.json.Decoder(list[Item]).decode
+
+
 def read_call(inbound: Inbound) -> ClientCall:
     """Reads the envelope of a request. Raises InvalidRequest naming the field.
 
     Fields that a client wrapped in `extra_body` count as if it had sent them beside the others, which win.
     """
     path = inbound.endpoint.path
-    envelope, body = read_envelope(inbound.body, _Envelope, loose="input")
-    wishes = read_wishes(envelope)
-    wishes["session_id"] = wishes["session_id"] or _read_optional_text(envelope, "prompt_cache_key")
+    body, members = read_body(inbound.body)
+    envelope = _envelope.read(members, body)
+    wishes = read_wishes(members, body, envelope.model)
+    wishes["session_id"] = wishes.get("session_id") or _read_optional_text(envelope, "prompt_cache_key")
     stores = read_optional(envelope.store, "store", read_flag)
-    call = ClientCall(
+    return ClientCall(
         model=inbound.model or _read_optional_text(envelope, "model"),
         body=body,
+        members=members,
         family=FAMILY,
         path=path,
-        read=partial(read_chat, body, path),
+        read=partial(read_chat, members, path),
+        opening=_read_opening(members, envelope.instructions),
         max_output_tokens=read_optional(envelope.max_output_tokens, "max_output_tokens", read_positive),
         stream=not path.endswith((COMPACT, COUNT)) and bool(read_optional(envelope.stream, "stream", read_flag)),
         include_usage=True,
@@ -52,17 +65,14 @@ def read_call(inbound: Inbound) -> ClientCall:
         stores=stores is not False and not path.endswith((COMPACT, COUNT)),
         **wishes,
     )
-    bind_body(call, body, envelope)
-    return call
 
 
-def bind_body(call: ClientCall, body: bytes, envelope: _Envelope | None = None) -> None:
+def bind_body(call: ClientCall, body: bytes) -> None:
     """Makes `body` the call's own, and what is read of it."""
-    envelope = envelope or decode_envelope(body, _Envelope, "input")
-    call.body = body
-    call.read = partial(read_chat, body, call.path)
+    call.body, call.members = read_body(body)
+    call.read = partial(read_chat, call.members, call.path)
     call.known = None
-    call.opening = _read_opening(envelope)
+    call.opening = _read_opening(call.members, _envelope.read(call.members, body).instructions)
 
 
 def is_compacting(call: ClientCall) -> bool:
@@ -71,23 +81,26 @@ def is_compacting(call: ClientCall) -> bool:
         return True
     if TRIGGER.encode() not in call.body:
         return False
-    items = read_items(call.body)
+    items = read_items(call)
     return bool(items) and items[-1].type == TRIGGER
 
 
-def read_items(body: bytes) -> list[Item]:
-    """The items of `input`, as far as they can be read."""
-    items = decode_envelope(body, _Envelope, "input").input
-    return items if isinstance(items, list) else []
+def read_items(call: ClientCall) -> list[Item]:
+    """The items of `input`; none where they cannot be read."""
+    try:
+        return _decode_items(call.members.get("input", b"[]"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return []
 
 
 def _read_optional_text(envelope: _Envelope, name: str) -> str | None:
     return read_optional(getattr(envelope, name), name, read_text) or None
 
 
-def _read_opening(envelope: _Envelope) -> Opening:
+def _read_opening(members: Mapping[str, Raw], instructions: object) -> Opening:
     """The instructions and the texts of all system messages before the first user message, and that one's."""
-    system = [envelope.instructions] if isinstance(envelope.instructions, str) else []
-    if isinstance(envelope.input, str):
-        return Opening("\n".join(system), envelope.input)
-    return read_opening(envelope.input or (), system)
+    system = [instructions] if isinstance(instructions, str) else []
+    given = members.get("input")
+    if given is not None and bytes(memoryview(given)[:1]) == b'"':
+        return Opening("\n".join(system), str(decode_members({"input": given})["input"]))
+    return read_opening(given, system)

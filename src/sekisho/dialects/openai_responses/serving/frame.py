@@ -9,7 +9,6 @@ from msgspec import Raw, Struct
 from sekisho.core.chat import ClientCall
 from sekisho.core.errors import InvalidRequest
 from sekisho.core.wire import AnswerHead
-from sekisho.dialects.common.members import read_members
 from sekisho.dialects.openai_responses.names import ADDED_TOOLS, Json
 from sekisho.dialects.openai_responses.serving.directory import ToolDirectory, read_directory
 from sekisho.dialects.openai_responses.serving.envelope import is_compacting
@@ -61,7 +60,7 @@ class Frame(Struct, frozen=True):
 
 def frame_answer(head: AnswerHead, call: ClientCall) -> Frame:
     """What the answer to `call` begins with."""
-    members = read_members(call.body)
+    members = call.members
     number = head.call_id.replace("-", "")
     repeated: Json = {"id": f"resp_{number}", "object": "response", "created_at": head.created, "model": head.model}
     for name, absent in _REPEATED.items():

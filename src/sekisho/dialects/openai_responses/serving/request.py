@@ -1,10 +1,14 @@
 """Reads a request body of OpenAI's Responses API into the neutral form."""
 
+from collections.abc import Mapping
 from typing import Final
+
+from msgspec import Raw
 
 from sekisho.core.chat import ChatRequest, Message, Text
 from sekisho.core.errors import InvalidRequest
-from sekisho.dialects.common.fields import decode_body, read_flag, read_integer, read_name, read_number, read_text
+from sekisho.dialects.common.fields import read_flag, read_integer, read_name, read_number, read_text
+from sekisho.dialects.common.members import decode_members
 from sekisho.dialects.common.wishes import read_optional
 from sekisho.dialects.openai_responses.names import COMPACT, COUNT, TRIGGER
 from sekisho.dialects.openai_responses.serving.directory import read_directory, read_tool_choice
@@ -24,17 +28,17 @@ _SUMMARISE: Final = (
 )
 
 
-def read_chat(body: bytes, path: str) -> ChatRequest:
+def read_chat(members: Mapping[str, Raw], path: str) -> ChatRequest:
     """The conversation and everything that decides its answer.
 
     Args:
-        body: The request body.
+        members: The request body's.
         path: The endpoint's path, which says what is asked for.
 
     Raises:
         InvalidRequest: Naming the field; Unsupported for what cannot be had here.
     """
-    fields = decode_body(body)
+    fields = decode_members(members)
     refuse_kept_state(fields)
     directory = read_directory(fields)
     conversation = Conversation(directory)

@@ -1,0 +1,63 @@
+"""How a conversation begins, read for attribution: what is not as it should be is passed over, others will say so."""
+
+import re
+from collections.abc import Iterable
+from json import JSONDecodeError, JSONDecoder
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+
+class Turn(Struct):
+    """A message of a conversation, as far as attribution looks at it."""
+
+    role: object = None
+    content: object = None
+
+
+_LONG: Final = 16 * 1024
+"""Bytes of a conversation from which on only its beginning is decoded."""
+_BEGINNING: Final = 64 * 1024
+_BETWEEN_TURNS: Final = re.compile(r"[ \t\r\n,]*")
+
+_decode_turns = msgspec.json.Decoder(list[Turn]).decode
+_decode_first = JSONDecoder().raw_decode
+
+
+def read_first_turns(conversation: Raw | None) -> Iterable[Turn]:
+    """The turns of an array of messages, up to the user's first at least; none where they cannot be read."""
+    if conversation is None:
+        return ()
+    whole = memoryview(conversation)
+    if len(whole) > _LONG and (turns := _read_beginning(str(whole[:_BEGINNING], errors="ignore"))):
+        return turns
+    try:
+        return _decode_turns(conversation)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ()
+
+
+def _read_beginning(text: str) -> list[Turn]:
+    """The turns up to the user's first, from the beginning of an array; none if they are longer than that."""
+    turns: list[Turn] = []
+    at = len("[")
+    try:
+        while gap := _BETWEEN_TURNS.match(text, at):
+            value, at = _decode_first(text, gap.end())
+            turns.append(msgspec.convert(value, Turn))
+            if turns[-1].role == "user":
+                return turns
+    except (JSONDecodeError, RecursionError, msgspec.ValidationError):
+        pass
+    return []
+
+
+def read_texts(content: object) -> list[str]:
+    """The texts in the content of a message, or in a system prompt, of whatever format; none that is empty."""
+    if isinstance(content, str):
+        return [content] if content else []
+    if not isinstance(content, list):
+        return []
+    texts = (part.get("text") if isinstance(part, dict) else None for part in content)
+    return [text for text in texts if isinstance(text, str) and text]
