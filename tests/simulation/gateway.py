@@ -19,7 +19,6 @@ from sekisho.gateway.queueing import Queue
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.roads import World, find_roads
 from sekisho.gateway.traffic import Traffic
-from sekisho.gateway.waiting import Waiting
 from sekisho.gateway.ways import Candidate, Road, Roads
 from sekisho.http.client import UpstreamClient
 from sekisho.ledger.estimate import Estimator
@@ -82,11 +81,10 @@ class Gateway:
             lambda candidate: self._try_once(candidate, prompt, meter),
             call=call,
             snapshot=self._world.snapshot,
-            traffic=self._traffic,
-            random=self._access.random,
+            access=self._access,
             meter=meter,
             record=record,
-            waiting=self._make_waiting(caller, call, record),
+            keep_open=nullcontext if self._queued else None,
         )
         if self._pinned:
             roads = self._pin(roads, prompt.session)
@@ -95,12 +93,6 @@ class Gateway:
         meter.report(usage)
         attempts.finish()
         return Served(place, usage, meter.cost or 0, began)
-
-    def _make_waiting(self, caller: Caller, call: ClientCall, record: CallRecord) -> Waiting | None:
-        if not self._queued:
-            return None
-        settings = self._world.snapshot.queue
-        return Waiting(self._queue, self._traffic, settings, caller, call, record, nullcontext)
 
     async def _try_once(self, candidate: Candidate, prompt: Prompt, meter: Meter) -> tuple[str, Usage, float]:
         target = candidate.target

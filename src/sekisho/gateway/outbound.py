@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from sekisho.config.snapshot import Deployment, Snapshot
 from sekisho.core.chat import ClientCall
 from sekisho.core.target import Errand, Sender, Target
 from sekisho.core.wire import Operation, WireRequest, WriteOptions
+from sekisho.gateway.alarm import Alarm
 from sekisho.gateway.holding import Held
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.queueing import Queue
@@ -27,7 +28,7 @@ _ERROR_BODY_BYTES = 64 * 1024
 
 
 class UpstreamAccess(Struct, frozen=True):
-    """What every attempt needs: connections, dialects by name, what is known of the targets, who waits, and chance.
+    """What every attempt needs: connections, dialects by name, what is known of the targets, who waits, chance, time.
 
     The dialects are of three kinds (`core.wire`): the operation decides which one a name stands for.
     """
@@ -37,6 +38,7 @@ class UpstreamAccess(Struct, frozen=True):
     traffic: Traffic
     queue: Queue
     random: Random
+    alarm: Alarm = field(default_factory=Alarm)
 
 
 class Outbound:

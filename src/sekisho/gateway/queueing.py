@@ -83,9 +83,9 @@ class Queue:
     def __len__(self) -> int:
         return sum(len(crowd) for crowd in self._crowds.values())
 
-    def is_full(self, candidate: Candidate) -> bool:
+    def is_full(self, candidate: Candidate, now: float) -> bool:
         """Whether a call cannot go there now because of those that went or wait there before."""
-        bucket, lanes, now = candidate.target.bucket, self._traffic.lanes, self._traffic.clock.monotonic()
+        bucket, lanes = candidate.target.bucket, self._traffic.lanes
         if bucket in self._lines or lanes.rests.is_throttled(bucket, now) or self._is_busy(candidate, now):
             return True
         if not candidate.full or lanes.headroom(bucket).fits(find_load(candidate), 0, 0, now):

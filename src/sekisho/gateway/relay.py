@@ -50,8 +50,8 @@ class Answering(Protocol):
         """Inside, the call waits for room: the client is told of it as far as its format allows."""
         ...
 
-    def telling_failures(self) -> AbstractAsyncContextManager[None]:
-        """A failure inside is told the client here, when it is too late for a status. It is raised again."""
+    def tell_failure(self, error: SekishoError) -> None:
+        """Tell the client of a failure here, when it is too late for a status."""
         ...
 
     async def send(self, reply: Reply, meter: Meter, settle: Callable[[], None]) -> Sent:
@@ -72,9 +72,8 @@ class WholeAnswer:
         """Nothing can be told before the answer's status."""
         return nullcontext()
 
-    def telling_failures(self) -> AbstractAsyncContextManager[None]:
+    def tell_failure(self, error: SekishoError) -> None:
         """Failures become statuses."""
-        return nullcontext()
 
     async def send(self, reply: Reply, meter: Meter, settle: Callable[[], None]) -> Sent:
         """Meter the whole answer and send it, as it came if the client speaks the upstream's format."""
@@ -139,17 +138,10 @@ class StreamedAnswer:
                 holding.cancel()
                 await asyncio.wait([holding])
 
-    @asynccontextmanager
-    async def telling_failures(self) -> AsyncIterator[None]:
+    def tell_failure(self, error: SekishoError) -> None:
         """Ends the stream with the dialect's error, if it has begun."""
-        try:
-            yield
-        except ClientGone:
-            raise
-        except SekishoError as error:
-            if self._begun:
-                self._exchange.finish(self._writer.fail(error))
-            raise
+        if self._begun and not isinstance(error, ClientGone):
+            self._exchange.finish(self._writer.fail(error))
 
     async def send(self, reply: Reply, meter: Meter, settle: Callable[[], None]) -> Sent:
         """Pass the events on as they come, metering them."""

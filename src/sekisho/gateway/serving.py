@@ -1,8 +1,7 @@
 """What is done for each operation, once a call is admitted and its hold is taken."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, closing, nullcontext
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import TypeVar, cast
 
 from msgspec import Struct
@@ -11,7 +10,7 @@ from sekisho.config.snapshot import Snapshot
 from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
 from sekisho.core.clock import Clock
-from sekisho.core.errors import UpstreamError
+from sekisho.core.errors import SekishoError, UpstreamError
 from sekisho.core.wire import ChatClient, ClientDialect, EmbeddingClient, Operation
 from sekisho.gateway.alerts import SoftBudgets
 from sekisho.gateway.attachments import AttachmentFetcher
@@ -29,7 +28,7 @@ from sekisho.gateway.record import CallRecord
 from sekisho.gateway.relay import Answering, StreamedAnswer, WholeAnswer, answer_head, send_body
 from sekisho.gateway.roads import World
 from sekisho.gateway.thinking import ThinkingKeeper
-from sekisho.gateway.waiting import KeepOpen, Waiting
+from sekisho.gateway.waiting import KeepOpen
 from sekisho.gateway.ways import Candidate, Roads
 from sekisho.identity.authenticate import Identity
 from sekisho.ledger.estimate import Estimator
@@ -88,45 +87,25 @@ class Work(Struct, frozen=True):
             journal=self.rooms.journal,
         )
 
-    @asynccontextmanager
-    async def attempt(
-        self,
-        try_once: Callable[[Candidate], Awaitable[_Done]],
-        *,
-        fitting: Fitting | None = None,
-        keep_open: KeepOpen = nullcontext,
-    ) -> AsyncIterator[_Done]:
-        """What the first target gives that does what is asked; in the block it is used up.
-
-        While all targets are full, the call waits inside `keep_open`.
-        """
-        assert self.record.caller is not None
-        attempts = Attempts(
+    def attempts(
+        self, try_once: Callable[[Candidate], Awaitable[_Done]], *, fitting: Fitting | None, keep_open: KeepOpen
+    ) -> Attempts[_Done]:
+        """What tries targets; while all are full, the call waits inside `keep_open`."""
+        return Attempts(
             try_once,
             call=self.call,
             snapshot=self.snapshot,
-            traffic=self.rooms.access.traffic,
-            random=self.rooms.access.random,
+            access=self.rooms.access,
             meter=self.meter,
             record=self.record,
-            enter=partial(self.rooms.ledger.move, self.held.hold, self.record.caller.scopes),
+            enter=self._enter,
             fitting=fitting,
-            waiting=self._make_waiting(keep_open),
+            keep_open=keep_open,
         )
-        done = await attempts.first_that_succeeds(self.roads)
-        try:
-            yield done
-        except UpstreamError as error:  # what had begun well broke down
-            attempts.fail(error)
-            raise
-        finally:
-            attempts.finish()
 
-    def _make_waiting(self, keep_open: KeepOpen) -> Waiting | None:
-        settings, access, caller = self.snapshot.queue, self.rooms.access, self.record.caller
-        if settings.max_seconds <= 0 or caller is None:
-            return None
-        return Waiting(access.queue, access.traffic, settings, caller, self.call, self.record, keep_open)
+    async def _enter(self, group: str) -> None:
+        assert self.record.caller is not None
+        await self.rooms.ledger.move(self.held.hold, self.record.caller.scopes, group)
 
     def settle(self) -> None:
         """Set the hold to what the call has used."""
@@ -150,12 +129,20 @@ async def converse(work: Work) -> None:
     )
     kind = StreamedAnswer if work.call.stream else WholeAnswer
     answering: Answering = kind(work.exchange, cast(ChatClient, work.dialect), record, work.held.hold)
-    async with (
-        answering.telling_failures(),
-        work.attempt(conversing.try_once, fitting=fitting, keep_open=answering.kept_open) as reply,
-    ):
-        with closing(reply):
+    attempts = work.attempts(conversing.try_once, fitting=fitting, keep_open=answering.kept_open)
+    try:
+        reply = await attempts.first_that_succeeds(work.roads)
+        try:
             sent = await answering.send(reply, work.meter, work.settle)
+        except UpstreamError as error:  # what had begun well broke down
+            attempts.fail(error)
+            raise
+        finally:
+            reply.close()
+            attempts.finish()
+    except SekishoError as error:
+        answering.tell_failure(error)
+        raise
     assert record.caller is not None
     owner = record.caller.owner
     if not reply.wire.native:
@@ -166,16 +153,22 @@ async def converse(work: Work) -> None:
 async def count_tokens(work: Work) -> None:
     """Tell how many input tokens the request would have."""
     counting = Counting(work.rooms.access, work.outbound(), work.call, work.meter, work.record, work.rooms.estimator)
-    async with work.attempt(counting.try_once) as count:
+    attempts = work.attempts(counting.try_once, fitting=None, keep_open=nullcontext)
+    try:
+        count = await attempts.first_that_succeeds(work.roads)
         body = cast(ChatClient, work.dialect).write_count(count.tokens)
         extra = [(b"x-sekisho-estimated", b"true")] if count.estimated else []
         send_body(work.exchange, work.dialect, work.record, body, extra)
+    finally:
+        attempts.finish()
 
 
 async def embed(work: Work) -> None:
     """Turn texts into vectors."""
     embedding = Embedding(work.rooms.access, work.outbound(), work.call, work.record)
-    async with work.attempt(embedding.try_once) as vectors:
+    attempts = work.attempts(embedding.try_once, fitting=None, keep_open=nullcontext)
+    try:
+        vectors = await attempts.first_that_succeeds(work.roads)
         work.meter.report_whole(vectors.answer.usage, answer_bytes=0)
         work.settle()
         body = vectors.body
@@ -184,6 +177,8 @@ async def embed(work: Work) -> None:
             body = cast(EmbeddingClient, work.dialect).write_embeddings(vectors.answer, head, work.call)
         extra = work.record.money_headers(work.meter.cost, work.held.hold.key_spend())
         send_body(work.exchange, work.dialect, work.record, body, extra)
+    finally:
+        attempts.finish()
 
 
 SERVICES: Mapping[Operation, Callable[[Work], Awaitable[None]]] = {

@@ -11,7 +11,7 @@ from sekisho.core.chat import ClientCall
 from sekisho.core.errors import UpstreamThrottled
 from sekisho.gateway.queueing import Queue
 from sekisho.gateway.record import CallRecord
-from sekisho.gateway.traffic import Traffic, Trip
+from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.waiters import Turn, Waiter
 from sekisho.gateway.ways import Candidate
 from sekisho.policy.routing.affinity import Home, cost_of_leaving, seconds_for
@@ -57,11 +57,7 @@ class Waiting:
 
     def is_full(self, candidate: Candidate) -> bool:
         """Whether the call should wait for this deployment, if there is none that has room."""
-        return candidate.load is not None and self._queue.is_full(candidate)
-
-    def begin(self, candidate: Candidate) -> Trip:
-        """Begin an attempt that did not have to wait. It must be ended."""
-        return self._queue.begin(candidate)
+        return candidate.load is not None and self._queue.is_full(candidate, self._record.clock.monotonic())
 
     def note_throttle(self, candidate: Candidate, error: UpstreamThrottled) -> None:
         """The deployment had no room after all: it is left alone for a while by this call, whatever others do."""

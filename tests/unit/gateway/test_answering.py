@@ -58,12 +58,13 @@ class Waiting:
         record.model = ChosenModel(asked="sonnet", group="sonnet")
         answering = StreamedAnswer(exchange, dialect, record, cast(Hold, FreeHold()))
         try:
-            async with answering.telling_failures(), answering.kept_open():
+            async with answering.kept_open():
                 if dialect.stream_writer(relay.answer_head(record), record.call).keep_alive():
                     async with asyncio.timeout(20):
                         await exchange.enough.wait()
                 raise UpstreamThrottled("The rate limit is reached.", verdict="never", retry_after=7.0)
         except SekishoError as error:
+            answering.tell_failure(error)
             await refuse(exchange, dialect, record, error)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec import Raw, structs
@@ -28,10 +28,13 @@ from sekisho.core.usage import Usage
 from sekisho.gateway.attempts import Attempts
 from sekisho.gateway.fitting import Fitting
 from sekisho.gateway.meter import Meter
+from sekisho.gateway.outbound import UpstreamAccess
+from sekisho.gateway.queueing import Queue
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.reply import NOT_CONNECTED
 from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.ways import Candidate, Road, Roads
+from sekisho.http.client import UpstreamClient
 from sekisho.ledger.estimate import Estimator
 from sekisho.policy.naming import ChosenModel
 from sekisho.policy.routing.fallbacks import Fallbacks
@@ -135,8 +138,7 @@ class Drive:
             self.try_once,
             call=self.call,
             snapshot=self.snapshot,
-            traffic=self.traffic,
-            random=Random(0),
+            access=UpstreamAccess(cast(UpstreamClient, None), {}, self.traffic, Queue(self.traffic), Random(0)),
             meter=self.meter,
             record=self.record,
             fitting=Fitting(self.call, self.request_bytes, estimator, precheck=True),

@@ -40,6 +40,9 @@ class Hall:
         self.tasks: dict[str, asyncio.Task[Turn]] = {}
         self.not_before: dict[str, float] = {}
 
+    def is_full(self, candidate: Candidate) -> bool:
+        return self.queue.is_full(candidate, self.clock.monotonic())
+
     def candidate(self, name: str = "one", **more: Any) -> Candidate:
         return Candidate(make_deployment(name), make_target(name), load=LOAD, **more)
 
@@ -150,20 +153,20 @@ async def test_teams_take_turns_however_many_calls_one_of_them_has(hall: Hall) -
 @in_hall
 async def test_a_quota_that_rests_is_waited_for(hall: Hall) -> None:
     hall.throttle(seconds=20.0)
-    assert hall.queue.is_full(hall.candidate())
+    assert hall.is_full(hall.candidate())
     await hall.send("call")
     await hall.pass_time(19.9)
     assert hall.turns == []
     await hall.pass_time(0.2)
     assert hall.turns == ["call"]
-    assert not hall.queue.is_full(hall.candidate())
+    assert not hall.is_full(hall.candidate())
 
 
 @in_hall
 async def test_a_busy_deployment_is_waited_for(hall: Hall) -> None:
     narrow = hall.candidate(most_parallel=1)
     trip = hall.traffic.begin(narrow.target, LOAD)
-    assert hall.queue.is_full(narrow)
+    assert hall.is_full(narrow)
     await hall.send("call", hall.waiter("ant", narrow))
     await hall.send("wide", hall.waiter("ant", hall.candidate()))
     assert hall.turns == ["wide"]  # the same quota, but no such bound
@@ -353,6 +356,6 @@ async def test_room_is_left_to_calls_of_other_processes_that_come_first(hall: Ha
 @in_hall
 async def test_where_others_wait_elsewhere_nobody_overtakes_them_here(hall: Hall) -> None:
     hall.queue.tell_foreign("bucket-one", [Ticket(team="bee", tokens=1_500, arrived=0.0, foreign=True)])
-    assert hall.queue.is_full(hall.candidate())
+    assert hall.is_full(hall.candidate())
     hall.queue.tell_foreign("bucket-one", [])
-    assert not hall.queue.is_full(hall.candidate())
+    assert not hall.is_full(hall.candidate())

@@ -143,6 +143,12 @@ class Rests:
             longest = max(longest, spell.until - now, spell.probe_until - now)
         return longest
 
+    def let_pass(self, bucket: str, deployment_id: str, now: float) -> bool:
+        """Whether it may be called now: `take_probe` for what is not at rest."""
+        if not (self._cooling or self._open or self._aside):
+            return True
+        return self.remaining(bucket, deployment_id, now) <= 0 and self.take_probe(bucket, deployment_id, now)
+
     def take_probe(self, bucket: str, deployment_id: str, now: float) -> bool:
         """Ask to call it now. False while another call probes whether it works again.
 
