@@ -71,6 +71,11 @@ class EventReader:
                 raise WireFault("corrupt", "the answer is not a stream of server-sent events")
         return self._events.feed(data)
 
+    @property
+    def between(self) -> bool:
+        """Whether the stream has begun, and all of its events so far are complete."""
+        return self._begun and self._events.between
+
 
 def relay_event(piece: Piece, *, include_usage: bool) -> bytes:
     """An event of an upstream of the same format, as it came.
@@ -78,8 +83,9 @@ def relay_event(piece: Piece, *, include_usage: bool) -> bytes:
     None for a chunk of nothing but usage that the gateway has asked for and the client has not. Some servers tell the
     usage with the last chunk of the answer whoever asks: that chunk stays as it is.
     """
-    usage_told = any(isinstance(event, UsageReport) for event in piece.events)
-    if usage_told and not include_usage and not _decode_chunk(piece.data).choices:
+    events = piece.events
+    told = not include_usage and events and isinstance(events[-1], UsageReport)
+    if told and not _decode_chunk(piece.data).choices:
         return b""
     return encode_event(piece.data, piece.name)
 

@@ -43,6 +43,11 @@ class SseDecoder:
                 self._take_line(line)
         return events
 
+    @property
+    def between(self) -> bool:
+        """Whether no event has begun that is not complete."""
+        return not self._buffer and not self._data and self._name is None
+
     def _take_line(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")

@@ -20,6 +20,7 @@ from sekisho.core.events import (
 from sekisho.core.wire import Piece, WireFault, WireRequest
 from sekisho.dialects.common.openai import DONE, ErrorObject, EventReader, TokenUsage, read_fault, read_usage
 from sekisho.dialects.common.pieces import read_pieces
+from sekisho.dialects.openai_chat.repeated import RepeatedChunk
 from sekisho.dialects.openai_chat.upstream_answer import (
     Function,
     Said,
@@ -89,6 +90,7 @@ class ChunkReader:
         self._finished = False
         self._reported = False
         self._done = False
+        self._repeated = RepeatedChunk()
 
     @property
     def complete(self) -> bool:
@@ -102,6 +104,10 @@ class ChunkReader:
             WireFault: The upstream said it failed (its code is the error's), or this is no stream of Chat Completions
                 (`corrupt`).
         """
+        if data.startswith(b"data: ") and data.endswith(b"\n\n") and self._events.between and not self._finished:
+            chunk = data[6:-2]
+            if text := self._repeated.find_text(chunk):
+                return (Piece(None, chunk, (TextDelta(text),)),)
         return read_pieces(self._events.feed(data), lambda event: Piece(event.name, event.data, self._read(event.data)))
 
     def _read(self, data: bytes) -> list[Event]:
@@ -109,6 +115,8 @@ class ChunkReader:
             self._done = True
             return []
         try:
+            if not self._finished and (text := self._repeated.find_text(data)) is not None:
+                return [TextDelta(text)] if text else []
             chunk = _decode_chunk(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise WireFault("corrupt", f"an event is not one of Chat Completions: {error}") from error
@@ -121,6 +129,8 @@ class ChunkReader:
         for choice in chunk.choices or ():
             self._read_choice(choice, events)
         self._read_usage(chunk.usage, events)
+        if len(events) == 1 and isinstance(said := events[0], TextDelta):
+            self._repeated.learn(data, said.text)
         return events
 
     def _read_usage(self, told: TokenUsage | None, events: list[Event]) -> None:
