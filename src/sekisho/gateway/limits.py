@@ -10,12 +10,18 @@ from sekisho.ledger.rates import RateLimits
 
 def tell_limits(rates: RateLimits, scopes: Sequence[Scope], group: str) -> RawHeaders:
     """The headers of limits per minute; none where there is no limit."""
+    requests, tokens = rates.remaining(scopes, group)
     headers: RawHeaders = []
-    for unit, left in zip((b"requests", b"tokens"), rates.remaining(scopes, group), strict=True):
-        if left is not None:
-            headers += [
-                (b"x-ratelimit-limit-" + unit, b"%d" % left.limit),
-                (b"x-ratelimit-remaining-" + unit, b"%d" % left.remaining),
-                (b"x-ratelimit-reset-" + unit, b"%ds" % ceil(left.reset)),
-            ]
+    if requests is not None:
+        headers += (
+            (b"x-ratelimit-limit-requests", b"%d" % requests.limit),
+            (b"x-ratelimit-remaining-requests", b"%d" % requests.remaining),
+            (b"x-ratelimit-reset-requests", b"%ds" % ceil(requests.reset)),
+        )
+    if tokens is not None:
+        headers += (
+            (b"x-ratelimit-limit-tokens", b"%d" % tokens.limit),
+            (b"x-ratelimit-remaining-tokens", b"%d" % tokens.remaining),
+            (b"x-ratelimit-reset-tokens", b"%ds" % ceil(tokens.reset)),
+        )
     return headers

@@ -26,7 +26,12 @@ _MOST_ANSWER_BYTES: Final = 64 * 1024
 
 def tell_end(telemetry: Telemetry, record: CallRecord, meter: Meter, exchange: Exchange, endpoint: Endpoint) -> None:
     """Tell of a call that is over, for whatever reason."""
-    usage, price = meter.usage, meter.price
+    usage, price, traced = meter.usage, meter.price, telemetry.traces
+    if price is None:
+        output_cost = 0
+    else:
+        rates = price.rates_for(usage.prompt) if price.tiers else price.base
+        output_cost = usage.output * rates.output // _MILLION
     telemetry.tell(
         EndedCall(
             id=record.id,
@@ -43,12 +48,12 @@ def tell_end(telemetry: Telemetry, record: CallRecord, meter: Meter, exchange: E
             target=record.target,
             usage=usage,
             cost=meter.cost,
-            output_cost=0 if price is None else usage.output * price.rates_for(usage.prompt).output // _MILLION,
+            output_cost=output_cost,
             error=record.error,
             retries=record.retries,
             attempts=record.attempts,
-            traceparent=exchange.header(b"traceparent") if telemetry.traces else None,
-            tracestate=exchange.header(b"tracestate") if telemetry.traces else None,
+            traceparent=exchange.header(b"traceparent") if traced else None,
+            tracestate=exchange.header(b"tracestate") if traced else None,
         )
     )
 

@@ -16,7 +16,7 @@ from sekisho.identity.aws_keys import KeyPair, SignedCallers, is_signature
 from sekisho.identity.callers import ModelGroups, caller_from, levels_of, scope_from
 from sekisho.identity.keys import hash_key, mask_key
 from sekisho.identity.memory import CAPACITY, FRESH, FRESH_UNKNOWN, Memory, Reading, Row
-from sekisho.identity.sigv4 import SignedMessage
+from sekisho.identity.sigv4 import SCHEME, SignedMessage
 from sekisho.store.engine import Store
 from sekisho.store.limits import changes_at
 from sekisho.store.records import CustomerRecord, TagRecord
@@ -42,6 +42,7 @@ _RANKS: Final = {
     b"ocp-apim-subscription-key": 5,
 }
 """Where a key may stand; the first of them that is there counts (LiteLLM's order)."""
+_SCHEME: Final = SCHEME.encode()
 _FAR_REACHING: Final = frozenset({"budgets", "access_groups"})
 """Tables whose rows so many others refer to that a change makes everything doubtful."""
 _NOBODY: Final = Scope(kind="installation", id="all")
@@ -213,8 +214,11 @@ class Identity:
 
     def is_signed(self, headers: Headers) -> bool:
         """Whether a request has still to be proven by its signature."""
-        key = find_key(headers)
-        return key is not None and is_signature(key)
+        for name, value in headers:
+            if name in _RANKS and _SCHEME in value:
+                key = find_key(headers)
+                return key is not None and is_signature(key)
+        return False
 
     def prove(self, method: str, raw_path: bytes, query: bytes, headers: Headers, body: bytes) -> None:
         """Check the signature over a whole request; nothing is to be checked of one with a bearer key.

@@ -1,18 +1,21 @@
 """What is counted of every call. It is named and written for Prometheus by `exposition`.
 
-Everything that a call adds to is one row of integers for each set of labels, found by one look-up; what the metrics
-with fewer labels say are sums over rows, made when somebody asks. Labels are names from the configuration and the
+Everything that a call adds to is one row of integers for each set of labels. A call finds its rows by one look-up, for
+callers and targets stay the same objects from call to call; what the metrics with fewer labels say are sums over rows,
+made when somebody asks. Labels are names from the configuration and the
 database, and fixed words; nothing that a client may choose. Should there be very many of them all the same, the rest
 counts under `other`.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from typing import Final, Literal
+from collections.abc import Iterator
+from typing import Final, Literal, TypeVar
+
+from msgspec import Struct
 
 from sekisho.core.caller import Caller
 from sekisho.core.target import Target
-from sekisho.telemetry.calls import EndedCall, name_team
+from sekisho.telemetry.calls import Attempt, EndedCall, name_team
 from sekisho.telemetry.counts import Counts, Labels, Row
 
 Delivery = Literal["exported", "queue_full", "refused", "unreachable"]
@@ -43,6 +46,8 @@ EXPORT_VALUES: Final = ("calls",)
 
 MOST_ROWS: Final = 10_000
 """Sets of labels of a table in one process, beyond which the rest is `other`."""
+_MOST_SERIES: Final = 8_192
+"""Kinds of calls, and of attempts, whose rows are known without their labels."""
 _WIDTHS: Final = {
     CALLS: len(CALL_VALUES),
     ATTEMPTS: len(ATTEMPT_VALUES),
@@ -55,6 +60,18 @@ _OVERHEAD: Final = 3 * _API
 _NOBODY: Final = ("",) * len(CALLER_LABELS)
 
 
+class _Series(Struct, frozen=True):
+    """The rows of calls that differ in their numbers only; None where there is no room for one.
+
+    caller, target: kept, so that no others can come to have their identity.
+    """
+
+    caller: Caller | None
+    target: Target | None
+    calls: int | None
+    latencies: int | None
+
+
 class Metrics:
     """The metrics of this process, and of its siblings where they are asked for."""
 
@@ -65,19 +82,17 @@ class Metrics:
         self._places: dict[int, dict[Labels, int]] = {table: {} for table in _WIDTHS}
         for table, labels, place in counts.places():
             self._places[table][labels] = place
-        self._calls, self._latencies = self._places[CALLS], self._places[LATENCIES]
-        self._attempts = self._places[ATTEMPTS]
+        self._series: dict[tuple[object, ...], _Series] = {}
+        self._attempts: dict[tuple[object, ...], int | None] = {}
 
     def count_call(self, call: EndedCall) -> None:
         """Add a call that is over."""
-        caller, target, usage = call.caller, call.target, call.usage
-        road = _name_road(call, target)
-        labels = (*(_name_caller(caller) if caller else _NOBODY), *road, call.route, str(call.status), call.failure)
-        place = self._calls.get(labels)
-        if place is None:
-            place = self._make_row(CALLS, labels, lambda: (*_all_other(labels[:-3]), *labels[-3:]))
-        values = self._values
-        if place is not None:
+        error, values = call.error, self._values
+        ending = None if error is None else (error.status, type(error))
+        key = (id(call.caller), id(call.target), call.requested, call.group, call.route, ending)
+        series = self._series.get(key) or _remember(self._series, key, self._find_series(call))
+        if (place := series.calls) is not None:
+            usage = call.usage
             values[place] += 1
             values[place + 1] += call.cost or 0
             values[place + 2] += usage.prompt
@@ -86,15 +101,16 @@ class Metrics:
                 values[place + 4] += usage.cache_read
                 values[place + 5] += usage.cache_write
                 values[place + 6] += usage.reasoning
-            values[place + 7] += call.retries
-        if call.error is None:
-            self._count_latencies(call, road)
-        self._count_attempts(call)
+            if call.retries:
+                values[place + 7] += call.retries
+        if error is None and series.latencies is not None:
+            self._count_latencies(series.latencies, call)
+        for attempt in call.attempts:
+            self._count_attempt(attempt)
 
     def count_exports(self, destination: str, outcome: Delivery, calls: int = 1) -> None:
         """Add calls whose spans were sent to a destination, or given up."""
-        labels = (destination, outcome)
-        place = self._places[EXPORTS].get(labels) or self._make_row(EXPORTS, labels, lambda: labels)
+        place = self._find_row(EXPORTS, (destination, outcome), named=len(EXPORT_LABELS))
         if place is not None:
             self._values[place] += calls
 
@@ -107,15 +123,20 @@ class Metrics:
         self._values = memoryview(b"").cast("q")
         self._counts.close()
 
-    def _count_latencies(self, call: EndedCall, road: Labels) -> None:
-        place = self._latencies.get(road)
-        if place is None and (place := self._make_row(LATENCIES, road, lambda: _all_other(road))) is None:
-            return
-        seconds, overhead = call.seconds, call.overhead or 0.0
+    def _find_series(self, call: EndedCall) -> _Series:
+        caller, target = call.caller, call.target
+        road = _name_road(call, target)
+        labels = (*(_name_caller(caller) if caller else _NOBODY), *road, call.route, str(call.status), call.failure)
+        place = self._find_row(CALLS, labels, named=len(END_LABELS))
+        return _Series(caller, target, place, self._find_row(LATENCIES, road) if call.error is None else None)
+
+    def _count_latencies(self, place: int, call: EndedCall) -> None:
+        seconds, first = call.seconds, call.first_byte_after
+        overhead = 0.0 if first is None else max(0.0, first - call.waited)
         self._observe(place, _SECONDS, seconds)
         self._observe(place + _API, _SECONDS, seconds - overhead)
-        if call.streamed and call.first_byte_after is not None:
-            self._observe(place + _FIRST, _SECONDS, call.first_byte_after)
+        if first is not None and call.streamed:
+            self._observe(place + _FIRST, _SECONDS, first)
         self._observe(place + _OVERHEAD, _SHORT, overhead)
 
     def _observe(self, place: int, bounds: tuple[float, ...], seconds: float) -> None:
@@ -123,29 +144,48 @@ class Metrics:
         values[place + bisect_left(bounds, seconds)] += 1
         values[place + len(bounds) + 1] += int(seconds * 1e6)
 
-    def _count_attempts(self, call: EndedCall) -> None:
-        for one in call.attempts:
-            kind = (one.error or "").partition(":")[0]
-            road = (one.group, one.upstream_model, one.deployment_id, one.provider, one.region or "")
-            labels = (*road, "" if one.status is None else str(one.status), kind)
-            place = self._attempts.get(labels)
-            if place is None:
-                place = self._make_row(ATTEMPTS, labels, lambda: (*_all_other(road), *labels[len(road) :]))  # noqa: B023  # called at once
-            if place is not None:
-                self._values[place] += 1
+    def _count_attempt(self, one: Attempt) -> None:
+        road = (one.group, one.upstream_model, one.deployment_id, one.provider, one.region or "")
+        key = (*road, one.status, one.error)
+        if key in self._attempts:
+            place = self._attempts[key]
+        else:
+            end = ("" if one.status is None else str(one.status), (one.error or "").partition(":")[0])
+            place = _remember(self._attempts, key, self._find_row(ATTEMPTS, (*road, *end), named=len(end)))
+        if place is not None:
+            self._values[place] += 1
 
-    def _make_row(self, table: int, labels: Labels, name_other: Callable[[], Labels]) -> int | None:
-        """The place of a new row, or of the row for the rest; None when there is no room at all."""
+    def _find_row(self, table: int, labels: Labels, named: int = 0) -> int | None:
+        """The place of the row with these labels; see `_make_row`."""
+        place = self._places[table].get(labels)
+        return self._make_row(table, labels, named) if place is None else place
+
+    def _make_row(self, table: int, labels: Labels, named: int) -> int | None:
+        """The place of a new row, or of that for the rest, on which the last `named` labels are told all the same.
+
+        None when there is no room at all.
+        """
         places = self._places[table]
         place = None
         if len(places) < self._most_rows:
             place = self._counts.add_row(table, labels, _WIDTHS[table])
         if place is None:
-            labels = name_other()
+            others = len(labels) - named
+            labels = (*(OTHER,) * others, *labels[others:])
             place = places.get(labels) or self._counts.add_row(table, labels, _WIDTHS[table])
         if place is not None:
             places[labels] = place
         return place
+
+
+_Kept = TypeVar("_Kept")
+
+
+def _remember(known: dict[tuple[object, ...], _Kept], key: tuple[object, ...], value: _Kept) -> _Kept:
+    if len(known) >= _MOST_SERIES:
+        known.clear()
+    known[key] = value
+    return value
 
 
 def _name_caller(caller: Caller) -> Labels:
@@ -165,7 +205,3 @@ def _name_road(call: EndedCall, target: Target | None) -> Labels:
         return (call.requested, call.group, "", "", "", "")
     group, region = call.group, target.region or ""
     return (call.requested, group, target.upstream_model, target.deployment_id, target.provider, region)
-
-
-def _all_other(labels: Labels) -> Labels:
-    return (OTHER,) * len(labels)

@@ -13,6 +13,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, TypeVar
 
+from msgspec import Struct
+
+from sekisho.core.caller import Caller
+from sekisho.core.chat import ClientCall
+from sekisho.core.errors import SekishoError
 from sekisho.core.target import Target
 from sekisho.telemetry.calls import Attempt, EndedCall, name_team
 from sekisho.telemetry.protobuf import (
@@ -32,7 +37,11 @@ PROVIDERS: Final[Mapping[str, str]] = {"bedrock": "aws.bedrock", "sagemaker": "a
 _OBSERVATIONS: Final = {"chat": "generation", "embeddings": "embedding"}
 _MOST_REMEMBERED: Final = 4096
 _SPAN: Final = b"\x12"
-_TIMES: Final = struct.Struct("<BQBQ").pack
+_HEAD: Final = struct.Struct("<2s16s2s8sBQBQ").pack
+"""The ids of the trace and the span, and its times."""
+_TRACE_ID: Final = b"\x0a\x10"
+_SPAN_ID: Final = b"\x12\x08"
+_PARENT_ID: Final = b"\x22\x08"
 _KIND_CLIENT: Final = b"\x30\x03"
 _SAMPLED: Final = b"\x85\x01" + struct.pack("<I", 0x101)
 _SAMPLED_BELOW_REMOTE: Final = b"\x85\x01" + struct.pack("<I", 0x301)
@@ -40,7 +49,6 @@ _STREAMED: Final = true_attribute("gen_ai.request.stream")
 _SIMULATED: Final = true_attribute("sekisho.simulated")
 _ATTEMPT: Final = block(b"\x2a", b"attempt") + _KIND_CLIENT
 
-Blocks = dict[tuple[object, ...], bytes]
 _Written = TypeVar("_Written")
 
 _input = integer_attribute("gen_ai.usage.input_tokens")
@@ -58,6 +66,18 @@ _status_code = integer_attribute("http.response.status_code")
 _error_type = text_attribute("error.type")
 _retries = integer_attribute("sekisho.retries")
 _overhead = double_attribute("sekisho.overhead")
+_SUCCEEDED: Final = _status_code(200)
+
+
+class _Kind(Struct, frozen=True):
+    """What all calls of a caller to a target have on their spans.
+
+    caller, target: kept, so that no others can come to have their identity.
+    """
+
+    caller: Caller | None
+    target: Target | None
+    written: bytes
 
 
 class SpanWriter:
@@ -65,84 +85,79 @@ class SpanWriter:
 
     def __init__(self, environment: str | None = None) -> None:
         self._everywhere = write_text("langfuse.environment", environment) if environment else b""
-        self._callers: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
-        self._roads: Blocks = {}
-        self._agents: Blocks = {}
-        self._attempts: Blocks = {}
+        self._kinds: dict[tuple[object, ...], _Kind] = {}
+        self._sessions: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
+        self._attempts: dict[tuple[object, ...], bytes] = {}
 
     def write_call(self, call: EndedCall) -> bytes:
         """The spans of a call, as members of `ScopeSpans`."""
         own = bytes.fromhex(call.id.replace("-", ""))
         parent = read_traceparent(call.traceparent, call.tracestate) if call.traceparent else None
         trace_id, span_id = (parent.trace_id if parent else own), own[8:]
-        head = b"\x0a\x10" + trace_id + b"\x12\x08"
         began = int(call.started * 1e9)
         ended = began + int(call.seconds * 1e9)
-        whole, brief = self._shared(call)
-        parts: list[bytes] = []
-        _add_span(
-            parts,
-            head + span_id,
+        session, brief = self._session(call)
+        content = (
+            _HEAD(_TRACE_ID, trace_id, _SPAN_ID, span_id, 0x39, began, 0x41, ended),
             _write_parent(parent) if parent else b"",
-            self._road(call),
-            _TIMES(0x39, began, 0x41, ended),
-            whole,
+            self._kind(call),
+            session,
             _write_usage(call),
-            self._agent(call),
             _write_course(call),
-            _write_end(call),
+            _SUCCEEDED if call.error is None else _write_failure(call, call.error),
             _SAMPLED_BELOW_REMOTE if parent else _SAMPLED,
         )
+        span = b"".join(content)
+        parts = [_SPAN, varint(len(span)), span]
         number = int.from_bytes(span_id, "big")
         for attempt in call.attempts:
             number = (number + 1) % (1 << 64)
-            ids = head + number.to_bytes(8, "big") + b"\x22\x08" + span_id
             start = began + attempt.began_ms * 1_000_000
-            times = _TIMES(0x39, start, 0x41, ended if attempt.ms is None else start + attempt.ms * 1_000_000)
-            _add_span(parts, ids, times, self._attempt(attempt), brief, _SAMPLED)
+            end = ended if attempt.ms is None else start + attempt.ms * 1_000_000
+            head = _HEAD(_TRACE_ID, trace_id, _SPAN_ID, number.to_bytes(8, "big"), 0x39, start, 0x41, end)
+            span = b"".join((head, _PARENT_ID, span_id, self._attempt(attempt), brief, _SAMPLED))
+            parts += (_SPAN, varint(len(span)), span)
         return b"".join(parts)
 
-    def _shared(self, call: EndedCall) -> tuple[bytes, bytes]:
-        """Whom the call is for: all of it, and what attempts have, too: Langfuse wants user and session on all."""
+    def _kind(self, call: EndedCall) -> bytes:
+        """The span's name and kind, who calls, and what was asked of whom."""
+        caller, target, asked = call.caller, call.target, call.call
+        tags = tuple(asked.tags) if asked is not None and asked.tags else ()
+        key = (id(caller), id(target), call.operation, call.requested, call.group, call.route, call.streamed, tags)
+        known = self._kinds.get(key)
+        if known is None:
+            written = _write_road(call, target) + _write_caller(call)
+            known = _remember(self._kinds, key, _Kind(caller, target, written))
+        return known.written
+
+    def _session(self, call: EndedCall) -> tuple[bytes, bytes]:
+        """The session, whom it is for and by which agent: all of it, and what attempts have, too.
+
+        Langfuse wants user and session on every span.
+        """
         caller, asked = call.caller, call.call
-        key: tuple[object, ...] = (None,)
-        if caller is not None:
-            identity = (caller.key_hash, caller.key_alias, caller.user_id, caller.team_id, name_team(caller))
-            key = (*identity, caller.organization_id, caller.project_id, caller.tags)
+        user = caller.user_id if caller is not None else None
+        key: tuple[object, ...] = (user,)
         if asked is not None:
-            key = (*key, asked.session_id, asked.end_user, *asked.tags)
-        known = self._callers.get(key)
+            key = (
+                user,
+                asked.end_user,
+                asked.session_id,
+                asked.agent,
+                asked.agent_version,
+                asked.agent_id,
+                asked.parent_id,
+            )
+        known = self._sessions.get(key)
         if known is None:
             brief = self._everywhere + _write_session(call)
-            known = brief + _write_caller(call), brief
-            _remember(self._callers, key, known)
+            known = _remember(self._sessions, key, (brief + (_write_agent(asked) if asked is not None else b""), brief))
         return known
-
-    def _road(self, call: EndedCall) -> bytes:
-        """The span's name and kind, and what was asked of whom."""
-        target = call.target
-        key: tuple[object, ...] = (call.operation, call.requested, call.route, call.streamed)
-        if target is not None:
-            ids = (target.deployment_id, target.upstream_model, target.region, target.account, target.simulated)
-            key = (*key, call.group, *ids)
-        return self._roads.get(key) or _remember(self._roads, key, _write_road(call, target))
-
-    def _agent(self, call: EndedCall) -> bytes:
-        asked = call.call
-        if asked is None or asked.agent is None:
-            return b""
-        key = (asked.agent, asked.agent_version, asked.agent_id, asked.parent_id)
-        return self._agents.get(key) or _remember(self._agents, key, _write_agent(*key))
 
     def _attempt(self, attempt: Attempt) -> bytes:
         road = (attempt.deployment_id, attempt.group, attempt.upstream_model, attempt.region, attempt.account)
         key = (*road, attempt.status, attempt.error)
         return self._attempts.get(key) or _remember(self._attempts, key, _write_attempt(attempt))
-
-
-def _add_span(parts: list[bytes], *content: bytes) -> None:
-    span = b"".join(content)
-    parts += (_SPAN, varint(len(span)), span)
 
 
 def _remember(blocks: dict[tuple[object, ...], _Written], key: tuple[object, ...], written: _Written) -> _Written:
@@ -157,7 +172,7 @@ def _write_texts(pairs: Mapping[str, str | None]) -> bytes:
 
 
 def _write_parent(parent: TraceParent) -> bytes:
-    return (block(b"\x1a", parent.state.encode()) if parent.state else b"") + b"\x22\x08" + parent.span_id
+    return (block(b"\x1a", parent.state.encode()) if parent.state else b"") + _PARENT_ID + parent.span_id
 
 
 def _write_session(call: EndedCall) -> bytes:
@@ -190,9 +205,17 @@ def _write_caller(call: EndedCall) -> bytes:
     return _write_texts(pairs) + (texts_attribute("langfuse.trace.tags", labels) if labels else b"")
 
 
-def _write_agent(name: str | None, version: str | None, agent_id: str | None, parent_id: str | None) -> bytes:
-    pairs = {"gen_ai.agent.name": name, "gen_ai.agent.version": version, "gen_ai.agent.id": agent_id}
-    return _write_texts({**pairs, "sekisho.parent_id": parent_id})
+def _write_agent(asked: ClientCall) -> bytes:
+    if asked.agent is None:
+        return b""
+    return _write_texts(
+        {
+            "gen_ai.agent.name": asked.agent,
+            "gen_ai.agent.version": asked.agent_version,
+            "gen_ai.agent.id": asked.agent_id,
+            "sekisho.parent_id": asked.parent_id,
+        }
+    )
 
 
 def _write_road(call: EndedCall, target: Target | None) -> bytes:
@@ -222,61 +245,55 @@ def _write_road(call: EndedCall, target: Target | None) -> bytes:
 def _write_usage(call: EndedCall) -> bytes:
     """Tokens and money; of a failed call too, since the backends would price it by the model otherwise."""
     usage, prompt = call.usage, call.usage.prompt
+    said = b'{"input":%d,"output":%d' % (usage.input, usage.output - usage.reasoning)
     written = _input(prompt) + _output(usage.output)
-    details = f'{{"input":{usage.input},"output":{usage.output - usage.reasoning}'
     if usage.cache_read:
         written += _cache_read(usage.cache_read)
-        details += f',"input_cached_tokens":{usage.cache_read}'
+        said += b',"input_cached_tokens":%d' % usage.cache_read
     if usage.cache_write:
         written += _cache_write(usage.cache_write)
-        details += f',"input_cache_creation":{usage.cache_write}'
+        said += b',"input_cache_creation":%d' % usage.cache_write
     if usage.reasoning:
         written += _reasoning(usage.reasoning)
-        details += f',"output_reasoning_tokens":{usage.reasoning}'
-    written += _usage_details(f'{details},"total":{prompt + usage.output}}}')
-    if call.cost is None:
+        said += b',"output_reasoning_tokens":%d' % usage.reasoning
+    written += _usage_details(b'%b,"total":%d}' % (said, prompt + usage.output))
+    if (total := call.cost) is None:
         return written
-    into, out, total = _dollars(call.cost - call.output_cost), _dollars(call.output_cost), _dollars(call.cost)
-    return (
-        written
-        + _cost_details(f'{{"input":{into},"output":{out},"total":{total}}}')
-        + _mlflow_cost(f'{{"input_cost":{into},"output_cost":{out},"total_cost":{total}}}')
+    output, billion = call.output_cost, 10**9
+    rest = total - output
+    dollars = (  # as JSON has numbers, without a detour over floats
+        b"%d.%09d" % (rest // billion, rest % billion),
+        b"%d.%09d" % (output // billion, output % billion),
+        b"%d.%09d" % (total // billion, total % billion),
     )
-
-
-def _dollars(nano: int) -> str:
-    """Dollars as JSON has a number, without a detour over floats."""
-    whole, rest = divmod(nano, 10**9)
-    return f"{whole}.{rest:09d}"
+    cost = _cost_details(b'{"input":%b,"output":%b,"total":%b}' % dollars)
+    return written + cost + _mlflow_cost(b'{"input_cost":%b,"output_cost":%b,"total_cost":%b}' % dollars)
 
 
 def _write_course(call: EndedCall) -> bytes:
     """When the answer began, and what the gateway took."""
-    written = _call_id(call.id)
-    first = call.first_byte_after
-    if first is not None:
+    written = _call_id(call.id.encode())
+    if (first := call.first_byte_after) is not None:
         written += _overhead(max(0.0, first - call.waited))
         if call.streamed:
             written += _first_chunk(first) + _completion_start(_write_time(call.started + first))
     return written + _retries(call.retries) if call.retries else written
 
 
-def _write_time(seconds: float) -> str:
+def _write_time(seconds: float) -> bytes:
     """A time as ISO 8601 has it, with milliseconds."""
     whole = int(seconds)
-    return f"{_write_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+    return b"%b.%03dZ" % (_write_second(whole), int((seconds - whole) * 1000))
 
 
 @lru_cache(maxsize=64)
-def _write_second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _write_second(seconds: int) -> bytes:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
-def _write_end(call: EndedCall) -> bytes:
+def _write_failure(call: EndedCall, error: SekishoError) -> bytes:
     """The status: with the kind of error and the upstream's own word for it, never with its message."""
-    if call.error is None:
-        return _status_code(200)
-    return _status_code(call.status) + _write_error(call.failure, call.error.code)
+    return _status_code(call.status) + _write_error(call.failure, error.code)
 
 
 def _write_attempt(attempt: Attempt) -> bytes:
@@ -300,7 +317,7 @@ def _write_attempt(attempt: Attempt) -> bytes:
 
 def _write_error(kind: str, code: str | None) -> bytes:
     said = f"{kind}: {code[:200]}" if code else kind
-    return _error_type(kind) + block(b"\x7a", block(b"\x12", said.encode("utf-8", "replace")) + b"\x18\x02")
+    return _error_type(kind.encode()) + block(b"\x7a", block(b"\x12", said.encode("utf-8", "replace")) + b"\x18\x02")
 
 
 def write_request(spans: Sequence[bytes], prefix: bytes, scope: bytes) -> bytes:

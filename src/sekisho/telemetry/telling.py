@@ -12,17 +12,13 @@ _log = logging.getLogger("sekisho")
 
 
 class Telemetry:
-    """The metrics of this process and the exporters of its spans."""
+    """The metrics of this process and the exporters of its spans. `traces` is whether spans are wanted."""
 
     def __init__(self, metrics: Metrics, exporters: Sequence[Exporter] = (), spans: SpanWriter | None = None) -> None:
         self.metrics = metrics
+        self.traces = bool(exporters)
         self._exporters = exporters
         self._spans = spans or SpanWriter()
-
-    @property
-    def traces(self) -> bool:
-        """Whether spans are wanted."""
-        return bool(self._exporters)
 
     def start(self) -> None:
         """Begin to send spans."""

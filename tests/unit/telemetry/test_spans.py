@@ -202,7 +202,9 @@ def test_the_end_user_is_the_user() -> None:
 )
 def test_values_are_read_as_they_were_written(text: str, whole: int, number: float, texts: list[str], key: str) -> None:
     written = (
-        text_attribute(f"{key}1")(text) + integer_attribute(f"{key}2")(whole) + double_attribute(f"{key}3")(number)
+        text_attribute(f"{key}1")(text.encode("utf-8", "replace"))
+        + integer_attribute(f"{key}2")(whole)
+        + double_attribute(f"{key}3")(number)
     )
     span = read_span(written + texts_attribute(f"{key}4", texts))
     kept = text.encode("utf-8", "replace").decode()
