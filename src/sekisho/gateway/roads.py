@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from sekisho.config.snapshot import Snapshot
 from sekisho.core.caller import Caller
@@ -31,7 +32,7 @@ class World(Struct, frozen=True):
 
     targets: of every deployment that can be called, by its id. problems: what is wrong with the others, by their ids.
     added: the models among the deployments that were added while the gateway ran, by their ids.
-    networks: what was worked out for the calls of this world so far; no other world must be given these.
+    networks: what was worked out for the calls of this world so far; one that is made from another begins with none.
     """
 
     snapshot: Snapshot
@@ -39,6 +40,9 @@ class World(Struct, frozen=True):
     problems: Mapping[str, str] = {}
     added: Mapping[str, AddedModel] = {}
     networks: dict[tuple[object, ...], Network] = {}
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "networks", {})
 
 
 class Lineup(Struct, frozen=True):

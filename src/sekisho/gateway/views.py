@@ -39,7 +39,7 @@ def widen(world: World, names: Iterable[str], resolve: Callable[[Deployment], Ta
                 continue
         if found:
             groups[name] = tuple(found)
-    return World(structs.replace(snapshot, groups=groups), targets, world.problems, world.added)
+    return structs.replace(world, snapshot=structs.replace(snapshot, groups=groups), targets=targets)
 
 
 def names_in(routing: Mapping[str, Any]) -> set[str]:
@@ -70,7 +70,6 @@ class Overrides:
             self._world, self._made = world, {}
         made = self._made.get(id(caller.routing))
         if made is None:  # the mapping is kept, too, so that no other can have its id
-            snapshot = apply_override(world.snapshot, caller.routing)
-            own = World(snapshot, world.targets, world.problems, world.added)
+            own = structs.replace(world, snapshot=apply_override(world.snapshot, caller.routing))
             made = self._made[id(caller.routing)] = (caller.routing, own)
         return made[1]

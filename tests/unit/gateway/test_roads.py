@@ -5,6 +5,7 @@ from random import Random
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 from tests.support.routing import DEARER, SONNET, make_deployment, make_snapshot, make_target
 
 from sekisho.config.snapshot import Deployment
@@ -208,6 +209,15 @@ def test_a_changed_configuration_counts_at_once() -> None:
     place.traffic.tell_quota("bucket-b", Quota(tokens=6))
     assert place.traffic.state(target).quota == Quota(tokens=200_000, requests=7)  # the administrator knows better
     assert place.traffic.state(place.world.targets["b"]).quota == Quota(tokens=6)
+
+
+def test_a_world_made_from_another_has_roads_of_its_own() -> None:
+    place = Place(make_deployment("a"), make_deployment("b"))
+    assert sorted(names(place.find().asked)) == ["a", "b"]
+    snapshot = place.world.snapshot
+    pinned = structs.replace(snapshot, groups={"sonnet": snapshot.deployments[:1]})
+    place.world = structs.replace(place.world, snapshot=pinned)
+    assert names(place.find().asked) == ["a"]
 
 
 def test_one_of_each_kind_of_target_stands_for_all() -> None:
