@@ -1,5 +1,7 @@
 """Schemas of tools, and the tool that stands in for a JSON answer where the model has no better means."""
 
+import re
+
 import msgspec
 from msgspec import Raw
 
@@ -8,6 +10,8 @@ from sekisho.dialects.common.omissions import Omissions
 
 JSON_TOOL = "json_response"
 JSON_TOOL_DESCRIPTION = "Give your whole answer by calling this tool."
+_TYPED = re.compile(rb'\{\s*"type"\s*:')
+"""How most schemas begin."""
 _EMPTY_SCHEMA: dict[str, object] = {"type": "object", "properties": {}}
 
 
@@ -31,6 +35,8 @@ def can_force_json_tool(facts: ModelFacts, notes: Omissions, *, with_tools: bool
 
 def complete_schema(schema: Raw, notes: Omissions, field: str = "tools") -> Raw | dict[str, object]:
     """A schema of an object; one that does not say its type is completed, as Claude demands it."""
+    if _TYPED.match(schema):
+        return schema
     text = bytes(schema).strip()
     if text in (b"", b"null", b"{}"):
         return _EMPTY_SCHEMA

@@ -10,8 +10,6 @@ from msgspec.structs import replace
 
 from sekisho.core.chat import (
     ChatRequest,
-    Document,
-    Image,
     Message,
     Part,
     RedactedThinking,
@@ -74,25 +72,27 @@ def is_signed(part: Part) -> bool:
 def _usable_parts(message: Message, facts: ModelFacts, notes: Omissions, *, with_tools: bool) -> list[Part]:
     assistant = message.role == "assistant"
     parts: list[Part] = []
+    said = False  # Claude refuses a turn that ends in reasoning; one that holds nothing else was cut off
     for part in message.parts:
-        match part:
-            case Text():
-                if not is_blank(part):
-                    parts.append(part)
-            case Thinking() | RedactedThinking():
-                if assistant and facts.family == "claude" and is_signed(part):
-                    parts.append(part)
-            case ToolCall():
-                parts.append(part if assistant and with_tools else _tell_call(part))
-            case ToolResult():
-                parts.extend([part] if not assistant and with_tools else _tell_result(part))
-            case Image() | Document():
-                if assistant:
-                    notes.refuse("messages", "The model takes no pictures or files in an assistant's turn.")
-                else:
-                    parts.append(part)
-    # Claude refuses a turn that ends in reasoning; one that holds nothing else was cut off and says nothing.
-    return [] if all(map(is_signed, parts)) else parts
+        if isinstance(part, Text):
+            if is_blank(part):
+                continue
+            parts.append(part)
+        elif isinstance(part, ToolCall):
+            parts.append(part if assistant and with_tools else _tell_call(part))
+        elif isinstance(part, ToolResult):
+            parts.extend([part] if not assistant and with_tools else _tell_result(part))
+        elif isinstance(part, (Thinking, RedactedThinking)):
+            if assistant and facts.family == "claude" and is_signed(part):
+                parts.append(part)
+            continue
+        elif assistant:
+            notes.refuse("messages", "The model takes no pictures or files in an assistant's turn.")
+            continue
+        else:
+            parts.append(part)
+        said = True
+    return parts if said else []
 
 
 def merge_turns(messages: Iterable[Message]) -> list[Message]:
@@ -118,7 +118,8 @@ def pair_tool_results(turns: list[Message], ids: CallIds) -> list[Message]:
                 if isinstance(part, ToolCall):
                     wire_id = ids.assign(part.id)
                     open_calls.append((part.id, wire_id))
-                    turn.parts[at] = replace(part, id=wire_id)
+                    if wire_id != part.id:
+                        turn.parts[at] = replace(part, id=wire_id)
         else:
             turn.parts = _answer_calls(open_calls, turn.parts)
             open_calls = []
@@ -129,18 +130,20 @@ def pair_tool_results(turns: list[Message], ids: CallIds) -> list[Message]:
 
 def _answer_calls(calls: list[tuple[str, str]], parts: list[Part]) -> list[Part]:
     """The parts of a user turn: results of `calls` (the client's and the wire's id of each) first, none missing."""
-    waiting = list(calls)
     results: list[Part] = []
     others: list[Part] = []
     for part in parts:
         if not isinstance(part, ToolResult):
             others.append(part)
-        elif call := next((call for call in waiting if call[0] == part.call_id), None):
-            waiting.remove(call)
-            results.append(replace(part, call_id=call[1]))
+            continue
+        for call in calls:
+            if call[0] == part.call_id:
+                calls.remove(call)
+                results.append(part if call[1] == part.call_id else replace(part, call_id=call[1]))
+                break
         else:
             others.extend(_tell_result(part))
-    for _, wire_id in waiting:
+    for _, wire_id in calls:
         results.append(ToolResult(call_id=wire_id, parts=[Text(text=_NOT_RUN)], is_error=True))
     return results + others
 

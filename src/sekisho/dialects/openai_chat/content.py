@@ -38,14 +38,14 @@ def read_text_parts(content: object, path: str) -> list[Text]:
 
 
 def read_assistant_parts(content: object, path: str) -> list[Part]:
-    """The content of an assistant message: null, a string, or an array of text, refusal and thinking parts."""
+    """The content of the assistant message at `path`: null, a string, or parts: text, refusals and thinking."""
     if content is None or content == "":
         return []
     if isinstance(content, str):
         return [Text(text=content)]
     parts: list[Part] = []
-    for index, item in enumerate(read_array(content, path)):
-        part_path = f"{path}[{index}]"
+    for index, item in enumerate(read_array(content, f"{path}.content")):
+        part_path = f"{path}.content[{index}]"
         part = read_object(item, part_path)
         match part.get("type"):
             case "refusal":
@@ -71,9 +71,8 @@ def read_thinking_block(value: object, path: str) -> Thinking | RedactedThinking
     )
 
 
-def read_cache_mark(holder: dict[str, object], path: str) -> CacheMark | None:
-    """The `cache_control` of a part, message or tool."""
-    value = holder.get("cache_control")
+def read_cache_mark(value: object, path: str) -> CacheMark | None:
+    """The `cache_control` of the part, message or tool at `path`."""
     if value is None:
         return None
     mark = read_object(value, f"{path}.cache_control")
@@ -84,7 +83,7 @@ def read_cache_mark(holder: dict[str, object], path: str) -> CacheMark | None:
 
 def _read_part(value: object, path: str) -> Text | Image | Document:
     part = read_object(value, path)
-    cache = read_cache_mark(part, path)
+    cache = read_cache_mark(part.get("cache_control"), path)
     match part.get("type"):
         case "text":
             return Text(text=read_text(part.get("text"), f"{path}.text"), cache=cache)

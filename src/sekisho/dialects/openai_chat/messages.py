@@ -51,22 +51,23 @@ class _Conversation:
         """Reads the message at `index`."""
         path = f"messages[{index}]"
         message = read_object(value, path)
-        mark = read_cache_mark(message, path)
+        mark = read_cache_mark(message.get("cache_control"), path)
         match message.get("role"):
-            case "user":
-                parts: list[Part] = [*read_parts(message.get("content"), f"{path}.content")]
-                self._append("user", parts, mark)
             case "assistant":
                 self._append("assistant", self._read_assistant(message, path, index), mark)
             case "tool":
                 call_id = read_name(message.get("tool_call_id"), f"{path}.tool_call_id")
                 self._append("user", [_read_tool_result(message, call_id, path)], mark)
+            case "user":
+                parts: list[Part] = [*read_parts(message.get("content"), f"{path}.content")]
+                self._append("user", parts, mark)
             case "function":
                 call_id = self._find_function_call(message, path, index)
                 self._append("user", [_read_tool_result(message, call_id, path)], mark)
             case "system" | "developer":
                 texts = read_text_parts(message.get("content"), f"{path}.content")
-                _mark_last(texts, mark)
+                if mark is not None:
+                    _mark_last(texts, mark)
                 self.system += texts
             case str(role):
                 known = "system, developer, user, assistant or tool"
@@ -75,7 +76,8 @@ class _Conversation:
                 raise wrong_type(other, f"{path}.role", "a string")
 
     def _append(self, role: Literal["user", "assistant"], parts: list[Part], mark: CacheMark | None) -> None:
-        _mark_last(parts, mark)
+        if mark is not None:
+            _mark_last(parts, mark)
         if self.turns and self.turns[-1].role == role:
             self.turns[-1].parts += parts
         elif parts:
@@ -85,7 +87,7 @@ class _Conversation:
         if message.get("audio") is not None:
             raise Unsupported(f"`{path}.audio`: audio is not supported; send the text.", param=f"{path}.audio")
         parts = _read_thinking(message, path)
-        parts += read_assistant_parts(message.get("content"), f"{path}.content")
+        parts += read_assistant_parts(message.get("content"), path)
         refusal = message.get("refusal")
         if refusal is not None:
             parts.append(Text(text=read_text(refusal, f"{path}.refusal")))
@@ -126,7 +128,7 @@ def _read_tool_calls(value: object, path: str) -> list[Part]:
         if kind is not None:  # some clients leave it out
             read_choice(kind, f"{call_path}.type", ("function",))
         call_id = read_name(call.get("id"), f"{call_path}.id")
-        mark = read_cache_mark(call, call_path)
+        mark = read_cache_mark(call.get("cache_control"), call_path)
         calls.append(_read_function(call.get("function"), f"{call_path}.function", call_id, mark))
     return calls
 
@@ -143,7 +145,10 @@ def _read_function(value: object, path: str, call_id: str, mark: CacheMark | Non
 
 
 def _read_tool_result(message: dict[str, object], call_id: str, path: str) -> ToolResult:
-    parts = read_parts(message.get("content"), f"{path}.content")
+    content = message.get("content")
+    if isinstance(content, str):
+        return ToolResult(call_id=call_id, parts=[Text(text=content)])
+    parts = read_parts(content, f"{path}.content")
     # A mark inside a result means the same as one on the result as a whole, which more upstreams can carry.
     mark = next((part.cache for part in reversed(parts) if part.cache is not None), None)
     for part in parts:
@@ -151,10 +156,8 @@ def _read_tool_result(message: dict[str, object], call_id: str, path: str) -> To
     return ToolResult(call_id=call_id, parts=parts, cache=mark)
 
 
-def _mark_last(parts: list[Part] | list[Text], mark: CacheMark | None) -> None:
+def _mark_last(parts: list[Part] | list[Text], mark: CacheMark) -> None:
     """Puts a message's own mark on its last part that can carry one, unless that part has its own."""
-    if mark is None:
-        return
     for part in reversed(parts):
         if not isinstance(part, Thinking | RedactedThinking):
             part.cache = part.cache or mark

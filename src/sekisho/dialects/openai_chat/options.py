@@ -1,8 +1,10 @@
 """Reads what a request says about tools, the form of the answer and the amount of reasoning."""
 
-from typing import Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Final, Literal, TypeVar
 
-from msgspec import Raw
+import msgspec
+from msgspec import Raw, Struct
 
 from sekisho.core.chat import CacheMark, Reasoning, ResponseFormat, Tool, ToolChoice
 from sekisho.core.errors import Unsupported
@@ -18,6 +20,7 @@ from sekisho.dialects.common.fields import (
     read_text,
     wrong_type,
 )
+from sekisho.dialects.common.members import decode_members
 from sekisho.dialects.openai_chat.content import read_cache_mark
 
 _NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
@@ -27,44 +30,77 @@ _MODES: Final[tuple[_Mode, ...]] = ("enabled", "adaptive", "disabled")
 _Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 _EFFORTS: Final[tuple[_Effort, ...]] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
+_Item = TypeVar("_Item")
 
-def read_tools(fields: dict[str, object]) -> list[Tool]:
+
+class _Function(Struct):
+    name: object = None
+    description: object = None
+    parameters: Raw = _NO_PARAMETERS
+    strict: object = None
+    cache_control: object = None
+
+
+class _Tool(Struct):
+    type: object = None
+    function: _Function | None = None
+    cache_control: object = None
+
+
+_decode_tools = msgspec.json.Decoder(list[_Tool] | None).decode
+_decode_functions = msgspec.json.Decoder(list[_Function] | None).decode
+
+
+def read_tools(members: Mapping[str, Raw]) -> list[Tool]:
     """The tools of `tools`, then those of the legacy `functions`."""
-    tools: list[Tool] = []
-    for index, item in enumerate(_read_optional_array(fields, "tools")):
-        tools.append(_read_tool(read_object(item, f"tools[{index}]"), f"tools[{index}]"))
-    for index, item in enumerate(_read_optional_array(fields, "functions")):
-        tools.append(_read_function(item, f"functions[{index}]", None))
-    return tools
+    tools = [_read_tool(tool, f"tools[{at}]") for at, tool in enumerate(_decode(members, "tools", _decode_tools))]
+    functions = enumerate(_decode(members, "functions", _decode_functions))
+    return tools + [_read_function(function, f"functions[{at}]", None) for at, function in functions]
 
 
-def _read_optional_array(fields: dict[str, object], name: str) -> list[object]:
-    value = fields.get(name)
-    return [] if value is None else read_array(value, name)
+def _decode(members: Mapping[str, Raw], name: str, decode: Callable[[Raw], list[_Item] | None]) -> list[_Item]:
+    if name not in members:
+        return []
+    try:
+        return decode(members[name]) or []
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        for index, item in enumerate(read_array(decode_members(members)[name], name)):
+            tool = read_object(item, f"{name}[{index}]")
+            if tool.get("function") is not None:
+                read_object(tool["function"], f"{name}[{index}].function")
+        raise
 
 
-def _read_tool(tool: dict[str, object], path: str) -> Tool:
-    kind = tool.get("type")
+def _read_tool(tool: _Tool, path: str) -> Tool:
+    kind = tool.type
     if kind is not None and kind != "function":
         named = quote(read_text(kind, f"{path}.type"))
         raise Unsupported(
             f"`{path}.type`: tools of type {named} are not supported, only functions.", param=f"{path}.type"
         )
-    return _read_function(tool.get("function"), f"{path}.function", read_cache_mark(tool, path))
+    if tool.function is None:
+        raise wrong_type(None, f"{path}.function", "an object")
+    return _read_function(tool.function, f"{path}.function", read_cache_mark(tool.cache_control, path))
 
 
-def _read_function(value: object, path: str, cache: CacheMark | None) -> Tool:
-    function = read_object(value, path)
-    description = function.get("description")
-    parameters = function.get("parameters")
-    strict = function.get("strict")
+def _read_function(function: _Function, path: str, cache: CacheMark | None) -> Tool:
+    name, description, strict = function.name, function.description, function.strict
     return Tool(
-        name=read_name(function.get("name"), f"{path}.name"),
+        name=read_name(name, f"{path}.name"),
         description=None if description is None else read_text(description, f"{path}.description"),
-        schema=_NO_PARAMETERS if parameters is None else _read_schema(parameters, f"{path}.parameters"),
+        schema=_read_parameters(function.parameters, path),
         strict=None if strict is None else read_flag(strict, f"{path}.strict"),
-        cache=cache or read_cache_mark(function, path),
+        cache=cache or read_cache_mark(function.cache_control, path),
     )
+
+
+def _read_parameters(parameters: Raw, path: str) -> Raw:
+    begun = bytes(memoryview(parameters)[:1])
+    if begun == b"{":
+        return parameters
+    if begun == b"n":
+        return _NO_PARAMETERS
+    raise wrong_type(msgspec.json.decode(parameters), f"{path}.parameters", "an object")
 
 
 def _read_schema(value: object, path: str) -> Raw:

@@ -41,6 +41,7 @@ _READ_FIELDS: Final = frozenset({
     "service_tier", "stream", "stream_options", "user", "metadata",
 })
 # fmt: on
+_TOOL_FIELDS: Final = ("tools", "functions")
 # Fields of which only some members are read; the others are extras under the field's name.
 _PARTLY_READ: Final = {
     "thinking": frozenset({"type", "budget_tokens"}),
@@ -65,12 +66,12 @@ _EXTRAS: Final[Extras] = {
 
 def read_chat(members: Mapping[str, Raw]) -> ChatRequest:
     """Reads a whole body. Raises InvalidRequest, or Unsupported, naming the field in `param`."""
-    fields = decode_members(members)
+    fields = decode_members({name: raw for name, raw in members.items() if name not in _TOOL_FIELDS})
     system, messages = read_messages(fields.get("messages"))
     return ChatRequest(
         system=system,
         messages=messages,
-        tools=read_tools(fields),
+        tools=read_tools(members),
         tool_choice=read_tool_choice(fields),
         parallel_tool_calls=read_optional(fields.get("parallel_tool_calls"), "parallel_tool_calls", read_flag),
         max_output_tokens=read_output_limit(fields.get("max_tokens"), fields.get("max_completion_tokens")),

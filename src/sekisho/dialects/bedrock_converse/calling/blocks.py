@@ -31,6 +31,7 @@ _NOT_IN_DOCUMENT_NAME = re.compile(r"[^a-zA-Z0-9()\[\]-]+")
 _MAX_DOCUMENT_NAME = 180  # of 200: room for a number
 # The first bytes of a PDF in base64, for files that came without a media type; a name's ending is the other hint.
 _PDF_START = "JVBERi"
+_RANKS: dict[type[Part], int] = {Thinking: 0, RedactedThinking: 0, ToolCall: 2}
 _LEFT_OUT = "[left out: the model cannot read it]"
 _READ_DOCUMENT = "Read the document."
 
@@ -54,33 +55,31 @@ class BlockWriter:
     def write_turn(self, turn: Message) -> Turn:
         """One turn. Raises Unsupported for what the model cannot read."""
         content: list[Json] = []
-        for part in sorted(turn.parts, key=_rank) if turn.role == "assistant" else turn.parts:
-            content.append(self._write_part(part) if turn.role == "user" else self._write_own_part(part))
-            content += write_cache_point(find_mark(part), "messages", self._facts, self._notes)
-        if any("document" in block for block in content) and not any("text" in block for block in content):
+        own = turn.role == "assistant"
+        for part in sorted(turn.parts, key=_rank) if own and len(turn.parts) > 1 else turn.parts:
+            content.append(self._write_own_part(part) if own else self._write_part(part))
+            if (mark := find_mark(part)) is not None:
+                content += write_cache_point(mark, "messages", self._facts, self._notes)
+        if not own and _lacks_text(content):
             content.append({"text": _READ_DOCUMENT})
         return Turn(turn.role, content)
 
     def _write_part(self, part: Part) -> Json:
-        match part:
-            case Text():
-                return {"text": part.text}
-            case ToolCall():
-                return {"toolUse": self._write_call(part)}
-            case ToolResult():
-                return {"toolResult": self._write_result(part)}
-            case Thinking():
-                return {"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}}
-            case RedactedThinking():
-                return {"reasoningContent": {"redactedContent": part.data}}
-            case Image():
-                return self._write_image(part)
-            case Document():
-                return self._write_document(part)
+        if isinstance(part, Text):
+            return {"text": part.text}
+        if isinstance(part, ToolCall):
+            return {"toolUse": self._write_call(part)}
+        if isinstance(part, ToolResult):
+            return {"toolResult": self._write_result(part)}
+        if isinstance(part, Thinking):
+            return {"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}}
+        if isinstance(part, RedactedThinking):
+            return {"reasoningContent": {"redactedContent": part.data}}
+        return self._write_image(part) if isinstance(part, Image) else self._write_document(part)
 
     def _write_own_part(self, part: Part) -> Json:
         """A part of the model's own turn; of citations, those of documents are kept, not those of others' searches."""
-        if isinstance(part, Text) and self._facts.family == "claude":
+        if isinstance(part, Text) and part.citations and self._facts.family == "claude":
             cited = [citation for citation in part.citations if citation.kind != "web"]
             if cited:
                 return write_cited_text(part.text, cited)
@@ -94,8 +93,8 @@ class BlockWriter:
         }
 
     def _write_result(self, result: ToolResult) -> Json:
-        said = [part for part in result.parts if not (isinstance(part, Text) and is_blank(part))]
-        content = [self._write_part(part) for part in said] or [{"text": NO_OUTPUT}]
+        content = [self._write_part(part) for part in result.parts if not (isinstance(part, Text) and is_blank(part))]
+        content = content or [{"text": NO_OUTPUT}]
         block: Json = {"toolUseId": result.call_id, "content": content}
         if result.is_error:
             block["status"] = "error"
@@ -161,6 +160,9 @@ def _find_format(document: Document) -> str | None:
 
 def _rank(part: Part) -> int:
     """The place of a part in an assistant's turn: reasoning comes first and tool calls last."""
-    if isinstance(part, Thinking | RedactedThinking):
-        return 0
-    return 2 if isinstance(part, ToolCall) else 1
+    return _RANKS.get(type(part), 1)
+
+
+def _lacks_text(content: list[Json]) -> bool:
+    """Whether there are documents, which Converse takes only beside a text."""
+    return any("document" in block for block in content) and not any("text" in block for block in content)
