@@ -39,12 +39,12 @@ from sekisho.gateway.queueing import Queue
 from sekisho.gateway.relay import JSON
 from sekisho.gateway.reloading import Reloader
 from sekisho.gateway.roads import World
-from sekisho.gateway.serving import Rooms
 from sekisho.gateway.sharing import Sharing
 from sekisho.gateway.thinking import ThinkingKeeper
 from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.upkeep import Upkeep
 from sekisho.gateway.waking import Waker
+from sekisho.gateway.work import Rooms
 from sekisho.gateway.worlds import WorldKeeper, build_world
 from sekisho.http.asgi import Receive, Send
 from sekisho.http.asgi import Scope as AsgiScope

@@ -9,8 +9,8 @@ from sekisho.gateway.kept import KeptAnswers
 from sekisho.gateway.lifecycle import live
 from sekisho.gateway.relay import JSON
 from sekisho.gateway.routes import Route, Routes
-from sekisho.gateway.serving import Rooms
 from sekisho.gateway.upgrade import refuse_upgrade
+from sekisho.gateway.work import Rooms
 from sekisho.http.asgi import Scope
 
 

@@ -4,16 +4,12 @@ import contextlib
 
 from msgspec import Struct
 
-from sekisho.core.chat import ClientCall
 from sekisho.core.errors import Unsupported, UpstreamError, UpstreamThrottled
-from sekisho.core.target import Errand
 from sekisho.core.wire import CountingDialect, WireAnswer, WireFault
-from sekisho.gateway.meter import Meter
-from sekisho.gateway.outbound import Outbound, UpstreamAccess, choose_dialect
-from sekisho.gateway.record import CallRecord
 from sekisho.gateway.reply import read_body
+from sekisho.gateway.sending import choose_dialect, choose_options, send
 from sekisho.gateway.ways import Candidate
-from sekisho.ledger.estimate import Estimator
+from sekisho.gateway.work import Work
 from sekisho.telemetry.log import log_upstream_failure
 
 
@@ -27,21 +23,8 @@ class Count(Struct, frozen=True):
 class Counting:
     """One call's question, and how it is put to one target after the other."""
 
-    def __init__(
-        self,
-        access: UpstreamAccess,
-        outbound: Outbound,
-        call: ClientCall,
-        meter: Meter,
-        record: CallRecord,
-        estimator: Estimator,
-    ) -> None:
-        self._dialects = access.dialects
-        self._outbound = outbound
-        self._call = call
-        self._meter = meter
-        self._record = record
-        self._estimator = estimator
+    def __init__(self, work: Work) -> None:
+        self._work = work
 
     async def try_once(self, candidate: Candidate) -> Count:
         """The target's count, or an estimate where it has none to give. Raises UpstreamThrottled to go elsewhere.
@@ -55,18 +38,18 @@ class Counting:
         except UpstreamThrottled:
             raise
         except (UpstreamError, Unsupported) as error:  # models of cross-region profiles cannot be counted, for one
-            log_upstream_failure(self._record.id, candidate.target, error)
+            log_upstream_failure(self._work.record.id, candidate.target, error)
             return self._estimate(candidate)
         finally:
-            self._meter.not_taken()
+            self._work.meter.not_taken()
 
     async def _ask(self, candidate: Candidate) -> int:
-        target = candidate.target
-        name = choose_dialect(target, "count_tokens", self._call.family, self._dialects)
-        dialect: CountingDialect = self._dialects[name]
-        wire = dialect.write_count_request(self._call, target.facts, self._outbound.options(candidate))
-        with self._record.waiting():
-            response = await self._outbound.send(candidate, wire, Errand(name, "count_tokens"))
+        work, target, dialects = self._work, candidate.target, self._work.rooms.access.dialects
+        name = choose_dialect(target, "count_tokens", work.call.family, dialects)
+        dialect: CountingDialect = dialects[name]
+        wire = dialect.write_count_request(work.call, target.facts, choose_options(work, candidate))
+        with work.record.waiting():
+            response = await send(work, candidate, wire, name, "count_tokens")
             try:
                 body = await read_body(response, target)
             finally:
@@ -79,6 +62,6 @@ class Counting:
     def _estimate(self, candidate: Candidate) -> Count:
         """An estimate by the request's size; what cannot be read as a request has none. Raises InvalidRequest."""
         with contextlib.suppress(Unsupported):
-            _ = self._call.request
-        model = candidate.target.upstream_model
-        return Count(self._estimator.input_tokens(model, self._meter.request_bytes), estimated=True)
+            _ = self._work.call.request
+        model, weight = candidate.target.upstream_model, self._work.meter.request_bytes
+        return Count(self._work.rooms.estimator.input_tokens(model, weight), estimated=True)

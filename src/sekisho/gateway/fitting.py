@@ -24,7 +24,10 @@ class Fitting:
 
     def overflows(self, target: Target) -> bool:
         """Whether the prompt is certainly too long for the model; never where that is not to be checked."""
-        if not self._precheck or not is_certainly_too_long(self._tokens(target), target.facts):
+        most = target.facts.max_input_tokens
+        if not self._precheck or most is None or self._bytes <= most:  # no token is shorter than a byte
+            return False
+        if not is_certainly_too_long(self._tokens(target), target.facts):
             return False
         self._read_conversation()
         return is_certainly_too_long(self._tokens(target), target.facts) and not self._wants_long_context()

@@ -23,7 +23,7 @@ from sekisho.gateway.exchange import Exchange
 from sekisho.gateway.lifecycle import live
 from sekisho.gateway.roads import World
 from sekisho.gateway.routes import Routes
-from sekisho.gateway.serving import Rooms
+from sekisho.gateway.work import Rooms
 from sekisho.http.asgi import LINE, HeaderPairs, Message
 from sekisho.policy.wildcards import ANY
 from sekisho.telemetry.log import log_crash_aside

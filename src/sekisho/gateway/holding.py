@@ -68,8 +68,12 @@ def forecast(estimator: Estimator, meter: Meter, terms: Terms, call: ClientCall,
         ask = Ask(input=most, output=0, ceiling=0, caches="no", price=terms.price)
         return Forecast(ask, Usage(input=likely.input), bounded=True)
     limit = _limit_output(call, terms.most_output)
-    ceiling = max(_LEAST_OUTPUT, _UNKNOWN_OUTPUT * call.answers if limit is None else limit)
-    output = min(ceiling, max(2, likely.output) * call.answers)
+    ceiling = _UNKNOWN_OUTPUT * call.answers if limit is None else limit
+    if ceiling < _LEAST_OUTPUT:
+        ceiling = _LEAST_OUTPUT
+    output = (likely.output if likely.output > 2 else 2) * call.answers
+    if output > ceiling:
+        output = ceiling
     caches: Literal["5m", "1h"] = "1h" if terms.paid and _LONG_LIVED.search(call.body) else "5m"
     ask = Ask(input=most, output=output, ceiling=ceiling, caches=caches, price=terms.price)
     return Forecast(ask, Usage(input=likely.input, output=output), limit is not None or not terms.paid)
@@ -80,7 +84,7 @@ def _limit_output(call: ClientCall, most: int | None) -> int | None:
     limit = call.max_output_tokens or most
     if limit is None:
         return None
-    return (limit if most is None else min(limit, most)) * call.answers
+    return (limit if most is None or limit < most else most) * call.answers
 
 
 _NOTHING = Forecast(Ask(input=0, output=0, ceiling=0), Usage(), bounded=True)

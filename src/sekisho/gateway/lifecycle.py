@@ -14,7 +14,8 @@ from sekisho.gateway.planning import Planner, hold_first
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.relay import refuse
 from sekisho.gateway.routes import Route
-from sekisho.gateway.serving import SERVICES, Rooms, Work
+from sekisho.gateway.serving import SERVICES
+from sekisho.gateway.work import Rooms, Work
 from sekisho.identity.rights import check_route
 from sekisho.ledger.estimate import weigh_call
 from sekisho.policy.naming import choose_model

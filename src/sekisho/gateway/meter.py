@@ -22,6 +22,8 @@ class Meter:
         self._estimator = estimator
         self._answer_bytes = 0
         self._expected: tuple[str, Expectation] | None = None
+        self.price: Price | None = None
+        """The price of the upstream that took the call; None when unpriced."""
         self._target: Target | None = None
         self._reported: Usage | None = None
         self._cost: int | None = None
@@ -37,13 +39,13 @@ class Meter:
 
     def taken_by(self, target: Target) -> None:
         """An upstream has been sent the request and has not refused it: from here on it costs money."""
-        self._target = target
+        self._target, self.price = target, target.price
         self._answer_bytes = 0
         self._cost = None
 
     def not_taken(self) -> None:
         """The upstream refused it, or was never reached: this attempt costs nothing."""
-        self._target = None
+        self._target = self.price = None
 
     def observe(self, events: Sequence[Event]) -> None:
         """Count a part of a streamed answer."""
@@ -90,16 +92,11 @@ class Meter:
         )
 
     @property
-    def price(self) -> Price | None:
-        """The price of the upstream that took the call; None when unpriced."""
-        return self._target.price if self._target is not None else None
-
-    @property
     def cost(self) -> int | None:
         """Nano-dollars; None when the model is unpriced, zero when no upstream took the call."""
         if self._target is None:
             return 0
-        price = self._target.price
+        price = self.price
         if price is None or self._reported is None:
             return None if price is None else price.cost(self.usage)
         if self._cost is None:

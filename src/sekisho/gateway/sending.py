@@ -1,0 +1,115 @@
+"""One request to one target: written, signed, sent, and judged by its status line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sekisho.config.snapshot import Deployment
+from sekisho.core.target import Errand, Sender, Target
+from sekisho.core.wire import Operation, WireRequest, WriteOptions
+from sekisho.gateway.reply import explain
+from sekisho.gateway.ways import Candidate
+from sekisho.gateway.work import Work
+from sekisho.http.connection import UpstreamResponse
+from sekisho.http.failures import CallFailed, Timeouts
+
+_ERROR_BODY_BYTES = 64 * 1024
+
+
+def choose_dialect(target: Target, operation: Operation, family: str, dialects: Mapping[str, Any]) -> str:
+    """The name of the dialect to speak: one of the client's own family if the target has it, else the preferred one."""
+    names = target.dialects[operation]
+    for name in names:
+        if dialects[name].family == family:
+            return name
+    return names[0]
+
+
+def choose_options(work: Work, candidate: Candidate) -> WriteOptions:
+    """How a request for this candidate is to be written."""
+    call, target, drop_params = work.call, candidate.target, work.call.drop_params
+    if drop_params is None:
+        drop_params = candidate.deployment.drop_params
+    if drop_params is None:
+        drop_params = work.snapshot.drop_params
+    ceiling, most = work.held.ceiling, target.facts.max_output_tokens
+    if ceiling is not None and most is not None:
+        ceiling = min(ceiling, most * call.answers)
+    return WriteOptions(
+        model=target.upstream_model,
+        stream=call.stream,
+        drop_params=drop_params,
+        metadata=_describe(work),
+        ceiling=ceiling,
+    )
+
+
+async def send(
+    work: Work, candidate: Candidate, wire: WireRequest, dialect: str, operation: Operation = "chat"
+) -> UpstreamResponse:
+    """Send, and return when the target has said that it will answer; to be closed.
+
+    What it will probably cost is written down before, in case this process dies. Raises UpstreamError, or
+    StoreUnavailable when it cannot be written down; then nothing was sent.
+    """
+    target, rooms, meter = candidate.target, work.rooms, work.meter
+    signed = await target.sign(wire, Errand(dialect, operation, work.call.stream, _name_sender(work)))
+    meter.taken_by(target)
+    if operation != "count_tokens":
+        rooms.journal.sent(work.record.row_if_lost(meter, work.held.expected), work.held.hold.booked)
+    try:
+        response = await rooms.access.client.post(
+            signed.url, signed.headers, wire.body, find_timeouts(work, candidate.deployment)
+        )
+    except CallFailed as failure:
+        raise explain(failure, target) from failure
+    if response.status != 200:
+        await _raise_refusal(response, target)
+    return response
+
+
+def find_timeouts(work: Work, deployment: Deployment) -> Timeouts:
+    """How long an attempt at the deployment may take: by its own settings, else by those of all."""
+    snapshot = work.snapshot
+    first = deployment.timeout or snapshot.request_timeout
+    if work.call.stream:
+        first = deployment.stream_timeout or snapshot.stream_timeout or first
+    return Timeouts(
+        connect=deployment.connect_timeout or snapshot.connect_timeout,
+        first=first,
+        idle=deployment.idle_timeout or snapshot.idle_timeout,
+        total=deployment.total_timeout or snapshot.total_timeout,
+    )
+
+
+def _name_sender(work: Work) -> Sender | None:
+    """Whose call it is, for upstreams that keep a record of that."""
+    caller = work.record.caller
+    if caller is None:
+        return None
+    return Sender(
+        user_id=caller.user_id,
+        team_id=caller.team_id,
+        organization_id=caller.organization_id,
+        key_alias=caller.key_alias,
+    )
+
+
+def _describe(work: Work) -> dict[str, str]:
+    """What the upstream's own log shall say of the call, so that it can be joined with the usage row."""
+    caller = work.record.caller
+    pairs = {"sekisho_call_id": work.record.id}
+    if caller is not None and caller.user_id is not None:
+        pairs["user"] = caller.user_id
+    if caller is not None and caller.team_id is not None:
+        pairs["team"] = caller.team_id
+    return pairs
+
+
+async def _raise_refusal(response: UpstreamResponse, target: Target) -> None:
+    try:
+        body = await response.read(_ERROR_BODY_BYTES)
+    except CallFailed as failure:
+        raise explain(failure, target) from failure
+    finally:
+        response.close()
+    raise target.classify_response(response.status, response.headers, body)
