@@ -50,7 +50,7 @@ class Delays:
         headroom, (calls, tokens) = self._traffic.lanes.headroom(bucket), line.count_before(waiter)
         seconds = 0.0
         for allowance, amount in ((headroom.tokens, tokens), (headroom.requests, calls)):
-            limit = None if sure and allowance.learned else allowance.limit(now)
+            limit = None if sure and allowance.learned is not None else allowance.limit(now)
             if limit is not None:
                 seconds = max(seconds, amount / max(limit, 1.0) * _MINUTE)
         return seconds

@@ -73,7 +73,7 @@ class Queue:
         self._changed: dict[str, None] = {}  # in their order: a simulation must be the same each time
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.Handle | None = None
-        traffic.lanes.on_change = self._note_change
+        traffic.lanes.crowded, traffic.lanes.on_change = self._lines, self._note_change
 
     @property
     def lines(self) -> Mapping[str, Line]:

@@ -84,7 +84,8 @@ class Trip:
         self._lanes.rests.succeeded(target.bucket, target.deployment_id, self._began, now)
         if self._load.session is not None:
             self._lanes.affinity.settle_in(self._load.session, target.deployment_id, now)
-        self._lanes.tell_change(target.bucket)
+        if target.bucket in self._lanes.crowded:
+            self._lanes.tell_change(target.bucket)
 
     @property
     def undecided(self) -> bool:
@@ -98,7 +99,8 @@ class Trip:
         now, target = self._end(), self._target
         self._lane.headroom.release(self._began, self._reserved, now)
         self._lanes.rests.give_up_probe(target.bucket, target.deployment_id)
-        self._lanes.tell_change(target.bucket)
+        if target.bucket in self._lanes.crowded:
+            self._lanes.tell_change(target.bucket)
 
     def finished(self, usage: Usage | None) -> None:
         """The answer is over, whole or not; `usage` is what is known to have been used.
@@ -112,7 +114,8 @@ class Trip:
         if not self._answered:
             self._lanes.rests.give_up_probe(target.bucket, target.deployment_id)
         self._settle(usage, now)
-        self._lanes.tell_change(target.bucket)
+        if target.bucket in self._lanes.crowded:
+            self._lanes.tell_change(target.bucket)
         if usage is None:
             return
         if usage.output > 0:
@@ -132,7 +135,8 @@ class Trip:
         else:
             self._return_reserved(error, now)
         self._lanes.rests.failed(target.bucket, target.deployment_id, error, now, rules)
-        self._lanes.tell_change(target.bucket)
+        if target.bucket in self._lanes.crowded:
+            self._lanes.tell_change(target.bucket)
 
     def _settle(self, usage: Usage | None, now: float) -> None:
         target, load = self._target, self._load

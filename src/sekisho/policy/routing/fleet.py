@@ -63,13 +63,10 @@ class Fleet:
             )
             for index, (deployment, target) in enumerate(pairs)
         )
-        self._by_id = {option.id: option for option in self.options}
+        self.by_id = {option.id: option for option in self.options}
+        """The options by their deployments."""
         self._preferences: dict[int, array[int]] = {}
         self.has_orders = len({option.order for option in self.options}) > 1
-
-    def find(self, deployment_id: str) -> Option | None:
-        """The option of a deployment, if it is one."""
-        return self._by_id.get(deployment_id)
 
     def prefer(self, session: str) -> Sequence[int]:
         """The places of the options as this session prefers them: by `order`, then the cheaper, then its own taste.

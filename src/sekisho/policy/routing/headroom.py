@@ -113,24 +113,20 @@ class Minute:
 class Allowance:
     """One quota in one unit, tokens or requests: what is used of it, and what is known of its size."""
 
-    __slots__ = ("_growth", "_learned", "_learned_at", "_likely", "known", "used")
+    __slots__ = ("_growth", "_learned_at", "_likely", "known", "learned", "used")
 
     def __init__(self, likely: float) -> None:
         self.used = Minute()
         self.known: int | None = None
-        self._learned: float | None = None
+        self.learned: float | None = None
+        """What a throttle has shown; None where none has shown it to be smaller than it is known to be."""
         self._learned_at = 0.0
         self._growth = _GROWTH
         self._likely = likely
 
-    @property
-    def learned(self) -> bool:
-        """Whether a throttle has shown it to be smaller than it is known to be."""
-        return self._learned is not None
-
     def limit(self, now: float) -> float | None:
         """The quota as far as it is known or learned."""
-        learned, known = self._learned, self.known
+        learned, known = self.learned, self.known
         if learned is None:
             return known
         minutes = (now - self._learned_at) / _MINUTE
@@ -139,12 +135,12 @@ class Allowance:
         learned += known * _RECOVERY * minutes
         if learned < known:
             return learned
-        self._learned = None
+        self.learned = None
         return known
 
     def room(self, need: int, now: float) -> float:
         """The part of the quota that is left when `need` is taken; below 0 when it does not fit."""
-        limit = self.known if self._learned is None else self.limit(now)
+        limit = self.known if self.learned is None else self.limit(now)
         used = self.used.total(now) + need
         if limit is None:
             return self._likely / (self._likely + used)
@@ -166,7 +162,7 @@ class Allowance:
     def is_doubtful(self, need: int, ahead: int, now: float) -> bool:
         """Whether all that speaks against `need` is what was learned from throttles, which may be too little."""
         known = self.known
-        return self._learned is not None and (known is None or self.used.total(now) + ahead + need <= known)
+        return self.learned is not None and (known is None or self.used.total(now) + ahead + need <= known)
 
     def throttled(self, need: int, now: float) -> None:
         """A call that needed so much was refused, and counts no longer: there is not much more than what is used.
@@ -174,18 +170,18 @@ class Allowance:
         One call must fit, since otherwise none would ever be sent there.
         """
         used = self.used.total(now)
-        self._learned, self._learned_at = float(max(used, need)), now
+        self.learned, self._learned_at = float(max(used, need)), now
         self._growth = _GROWTH if used >= need else _DOUBTFUL_GROWTH
 
     def learn(self, amount: int, now: float) -> None:
         """Another process was refused, when so much was in use."""
-        self._learned, self._learned_at, self._growth = float(amount), now, _GROWTH
+        self.learned, self._learned_at, self._growth = float(amount), now, _GROWTH
 
     def accepted(self, now: float) -> None:
         """A call was taken that is counted already: there is at least what is used."""
         used, limit = self.used.total(now), self.limit(now)
-        if self._learned is not None and limit is not None and used > limit:
-            self._learned, self._learned_at = float(used), now
+        if self.learned is not None and limit is not None and used > limit:
+            self.learned, self._learned_at = float(used), now
 
 
 class Headroom:
@@ -304,14 +300,14 @@ class Headroom:
         """What was learned from throttles, for other processes."""
         quota = self.quota(now)
         return Quota(
-            quota.tokens if self.tokens.learned else None,
-            quota.requests if self.requests.learned else None,
+            None if self.tokens.learned is None else quota.tokens,
+            None if self.requests.learned is None else quota.requests,
         )
 
     def accepted(self, now: float) -> None:
         """The upstream has taken a call that is reserved here."""
         for allowance in (self.tokens, self.requests):
-            if allowance.learned:
+            if allowance.learned is not None:
                 allowance.accepted(now)
 
     def throttled(self, reserved: int, *, of_requests: bool, now: float) -> None:
@@ -331,7 +327,7 @@ class Headroom:
 
 def count_used(usage: Usage, burndown: int) -> int:
     """The tokens that stay counted for a call at its end."""
-    return usage.input + usage.cache_write + usage.output * burndown
+    return usage.input + usage.cache_write_5m + usage.cache_write_1h + usage.output * burndown
 
 
 def guess_used(load: Load, cached: int, burndown: int) -> int:

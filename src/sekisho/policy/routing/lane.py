@@ -1,7 +1,7 @@
 """What is known of deployments from the calls that went to them."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Final
 
 from sekisho.policy.routing.affinity import Affinity
@@ -74,8 +74,10 @@ class Lanes:
         self._headrooms: dict[str, Headroom] = {}
         self._stated: Mapping[str, Quota] = {}
         self._told: dict[str, Quota] = {}
+        self.crowded: Container[str] = ()
+        """The buckets for which calls wait."""
         self.on_change: Callable[[str], None] | None = None
-        """Called with the bucket in which a call was taken, has failed or ended."""
+        """Called with such a bucket when a call was taken, has failed or ended in it."""
 
     def __len__(self) -> int:
         return len(self._lanes)

@@ -40,38 +40,34 @@ def line_up(ask: Ask, strategy: str) -> Iterator[Chosen]:
     if choose is choose_by_headroom and ask.load.session is not None:
         while (home := _find_home(ask, ask.load.session)) is not None:
             if home.wait <= 0:
-                yield _take(ask, home)
-                break
+                ask.taken.add(home.option.index)
             yield home
             ask.look()
+            if home.wait <= 0:
+                break
     for places in _split_by_order(ask):
         yield from _exhaust(ask, choose, places)
     yield from _exhaust(ask, _choose_first_to_be_free, ask.places, full=True)
     while (sleeper := _find_first_to_wake(ask)) is not None:
-        yield _take(ask, Chosen(sleeper))
+        ask.taken.add(sleeper.index)
+        yield Chosen(sleeper)
 
 
 def _exhaust(ask: Ask, choose: Strategy, places: Sequence[int], *, full: bool = False) -> Iterator[Chosen]:
-    while True:
+    while (option := choose(ask, _available(ask, places))) is not None:
+        ask.taken.add(option.index)
+        yield Chosen(option, 0.0, full)
         ask.look()
-        option = choose(ask, _available(ask, places))
-        if option is None:
-            return
-        yield _take(ask, Chosen(option, full=full))
-
-
-def _take(ask: Ask, chosen: Chosen) -> Chosen:
-    ask.taken.add(chosen.option.index)
-    return chosen
 
 
 def _available(ask: Ask, places: Iterable[int]) -> Iterator[Option]:
     """The options that are awake and not busy."""
-    options, taken = ask.fleet.options, ask.taken
+    options, taken, remaining = ask.fleet.options, ask.taken, ask.lanes.rests.remaining
     for place in places:
         if place not in taken:
             option = options[place]
-            if ask.rest(option) <= 0 and not ask.is_busy(option):
+            busy = option.most_parallel is not None and ask.is_busy(option)
+            if not busy and remaining(option.bucket, option.id, ask.now) <= 0:
                 yield option
 
 
@@ -96,21 +92,23 @@ def _find_first_to_wake(ask: Ask) -> Option | None:
 
 def _find_home(ask: Ask, session: str) -> Chosen | None:
     """The option that holds the session's prompt cache, unless it costs less to leave it than to wait for it."""
-    home = ask.lanes.affinity.find(session, ask.now)
-    option = ask.fleet.find(home.deployment_id) if home is not None else None
-    if home is None or option is None or ask.is_busy(option):
+    lanes, now = ask.lanes, ask.now
+    home = lanes.affinity.find(session, now)
+    option = ask.fleet.by_id.get(home.deployment_id) if home is not None else None
+    if home is None or option is None or (option.most_parallel is not None and ask.is_busy(option)):
         return None
-    wait, headroom = ask.rest(option), ask.lane(option).headroom
+    wait = lanes.rests.remaining(option.bucket, option.id, now)
+    headroom = lanes.lane(option.id, option.bucket, now).headroom
     if wait <= 0:
-        if headroom.room(ask.load, ask.now) >= 0:
+        if headroom.room(ask.load, now) >= 0:
             return Chosen(option)
-        wait = headroom.free_at(ask.load, ask.now) - ask.now
+        wait = headroom.free_at(ask.load, now) - now
     if not 0 < wait <= _LONGEST_WAIT - ask.waited or not _is_worth_waiting(ask, home, option, wait):
         return None
     pause = min(wait, _LOOK_AGAIN_SECONDS)
     ask.waited += pause
-    ask.lanes.affinity.wait(session, home, pause)
-    headroom.wait(pause, ask.now)
+    lanes.affinity.wait(session, home, pause)
+    headroom.wait(pause, now)
     return Chosen(option, pause)
 
 

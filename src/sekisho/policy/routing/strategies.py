@@ -77,8 +77,9 @@ def choose_by_headroom(ask: Ask, options: Iterable[Option]) -> Option | None:
     """
     best: Option | None = None
     best_score, compared = -1.0, 0
+    lane, load, now = ask.lanes.lane, ask.load, ask.now
     for option in options:
-        room = ask.lane(option).headroom.room(ask.load, ask.now)
+        room = lane(option.id, option.bucket, now).headroom.room(load, now)
         if room < 0:
             continue
         score = (room if room < _AMPLE else _AMPLE) - option.dearness
