@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -51,9 +52,6 @@ class Exchange:
         if (encoding := self.header(b"content-encoding")) not in (None, "", "identity"):
             refusal = f"A body with Content-Encoding {encoding[:40]!r} is not taken here; send it without compression."
             raise CallerError(refusal, status=415, param="content-encoding")
-        stated = self.header(b"content-length")
-        if stated is not None and stated.isdecimal() and int(stated) > cap:
-            raise _too_large(cap)
         whole = self._line.take_whole_body()
         if whole is None:
             whole = await self._read_body(cap)
@@ -63,6 +61,9 @@ class Exchange:
         return _check_text(whole)
 
     async def _read_body(self, cap: int) -> bytes:
+        stated = self.header(b"content-length")
+        if stated is not None and stated.isdecimal() and int(stated) > cap:
+            raise _too_large(cap)
         try:
             whole = await self._line.read_body(cap, _BODY_IDLE_SECONDS)
         except BodyTooLong:
@@ -102,7 +103,7 @@ class Exchange:
 
     def write(self, chunk: bytes) -> None:
         """Send a part of the body; see `full`."""
-        self.last_sent = asyncio.get_running_loop().time()
+        self.last_sent = monotonic()
         self._line.write(chunk)
 
     @property
@@ -170,7 +171,7 @@ class _Heart:
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
-        self._exchange.last_sent = self._loop.time()
+        self._exchange.last_sent = monotonic()
         if self._beat:
             self._timer = self._loop.call_later(self._seconds, self._look)
 
@@ -180,12 +181,12 @@ class _Heart:
 
     def _look(self) -> None:
         exchange = self._exchange
-        due = exchange.last_sent + self._seconds
-        if due <= self._loop.time():
+        wait = exchange.last_sent + self._seconds - monotonic()
+        if wait <= 0:
             if not exchange.full:  # else there is enough on the way
                 exchange.write(self._beat)
-            due = self._loop.time() + self._seconds
-        self._timer = self._loop.call_at(due, self._look)
+            wait = self._seconds
+        self._timer = self._loop.call_later(wait, self._look)
 
 
 def _check_text(body: bytes) -> bytes:

@@ -155,8 +155,9 @@ class UpstreamResponse:
         parts = self._parts
         chunk = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
+        if self.unread > _MOST_UNREAD:
+            self._connection.take_more(self)
         self.unread = 0
-        self._connection.take_more(self)
         return chunk
 
     async def _wait(self) -> None:
@@ -188,7 +189,6 @@ class Connection(asyncio.Protocol):
         self._answer: UpstreamResponse | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_bytes = 0
-        self._framed = False  # whether the body's end can be told from the end of the connection
         self._passing = False  # inside an interim answer, such as 100 Continue
         self._stray = False  # an answer that nobody asked for has begun
         self._paused = False
@@ -246,7 +246,7 @@ class Connection(asyncio.Protocol):
         """The connection is gone, which is how a body without a length ends."""
         self._standing.discard(self)
         answer = self._answer
-        if answer is not None and exc is None and answer.status and not self._framed:
+        if answer is not None and exc is None and answer.status and not self._is_framed(answer):
             self._settle(answer, reusable=False)
         cause = "closed by the upstream" if exc is None else f"{type(exc).__name__}: {exc}"[:200]
         self._lose(Broken(cause))
@@ -275,7 +275,6 @@ class Connection(asyncio.Protocol):
         """An answer begins."""
         self._stray = self._answer is None
         self._headers = []
-        self._framed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """The parser has read a header."""
@@ -288,9 +287,7 @@ class Connection(asyncio.Protocol):
         answer = self._answer
         if self._passing or answer is None:
             return
-        self._framed = status in (204, 304) or any(name.lower() in _FRAMING for name, _ in self._headers)
         self._allowed = answer.begin(status, self._headers)
-        self._allow(self._allowed)
 
     def on_body(self, part: bytes) -> None:
         """The parser has read a part of the body."""
@@ -313,6 +310,10 @@ class Connection(asyncio.Protocol):
         answer.flush()
         if answer.unread > _MOST_UNREAD:
             self.hold(answer)
+
+    def _is_framed(self, answer: UpstreamResponse) -> bool:
+        """Whether the body's end can be told from the end of the connection."""
+        return answer.status in (204, 304) or any(name.lower() in _FRAMING for name, _ in self._headers)
 
     def _settle(self, answer: UpstreamResponse, *, reusable: bool) -> None:
         """The answer is complete: the connection goes back, or away if it cannot carry another."""
@@ -343,7 +344,8 @@ class Connection(asyncio.Protocol):
 
     def _allow(self, seconds: float) -> None:
         """Give the upstream so long to say something."""
-        self._deadline.set(min(self._loop.time() + seconds, self._end))
+        at = self._loop.time() + seconds
+        self._deadline.set(at if at < self._end else self._end)
 
     def _give_up(self) -> None:
         if self._transport is not None:

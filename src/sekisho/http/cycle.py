@@ -58,19 +58,19 @@ class Cycle:
     """A request and its answer. It is the request's `Line`, too."""
 
     __slots__ = (
-        "_carrier", "_chunked", "_expects_continue", "_gone", "_hangup", "_head", "_keep", "_late", "_left", "_method",
+        "_carrier", "_chunked", "_gone", "_hangup", "_head", "_invited", "_keep", "_late", "_left", "_method",
         "_most", "_news", "_parts", "_read", "_request_ended", "_room", "_silence", "_started", "_unread", "answered",
         "scope",
     )  # fmt: skip
 
-    def __init__(self, scope: Scope, carrier: Carrier, *, keep: bool, expects_continue: bool) -> None:
+    def __init__(self, scope: Scope, carrier: Carrier, *, keep: bool) -> None:
         self.scope = scope
         self.answered = False
         scope["extensions"] = {LINE: self}
         self._method: str = scope["method"]
         self._carrier = carrier
         self._keep = keep
-        self._expects_continue = expects_continue
+        self._invited = False
         self._gone = False
         self._hangup: Callable[[], None] | None = None
         self._room: Callable[[], None] | None = None
@@ -223,7 +223,10 @@ class Cycle:
 
     def write(self, part: bytes) -> None:
         """See `Line`."""
-        self._send_body(part, last=False)
+        if part and self._chunked and self._head is None and not (self._gone or self.answered):
+            self._carrier.write(b"%x\r\n%b\r\n" % (len(part), part))
+        else:
+            self._send_body(part, last=False)
 
     def finish(self, last: bytes = b"") -> None:
         """See `Line`."""
@@ -231,8 +234,10 @@ class Cycle:
 
     def _invite(self) -> None:
         """Tell a client that waits for it that its body is wanted."""
-        if self._expects_continue and not self._started and not self._gone:
-            self._expects_continue = False
+        if self._invited or self._started or self._gone:
+            return
+        self._invited = True
+        if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.scope["headers"]):
             self._carrier.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _take_parts(self) -> bytes:

@@ -13,22 +13,23 @@ class Deadline:
     Moving it to a later time leaves the timer that runs to find out by itself, since timers are dear.
     """
 
-    __slots__ = ("_act", "_loop", "_timer", "at")
+    __slots__ = ("_act", "_due", "_loop", "_timer", "at")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
         self.at = NEVER
         self._loop = loop
         self._act = act
         self._timer: asyncio.TimerHandle | None = None
+        self._due = NEVER  # when the timer goes off
 
     def set(self, at: float) -> None:
         """Let it be at this time."""
         self.at = at
-        if self._timer is not None and self._timer.when() > at:
-            self.stop()
-            self.at = at
-        if self._timer is None and at != NEVER:
+        if at < self._due:
+            if self._timer is not None:
+                self._timer.cancel()
             self._timer = self._loop.call_at(at, self._look)
+            self._due = at
 
     def stop(self) -> None:
         """Let it be never, and keep nothing alive."""
@@ -36,9 +37,11 @@ class Deadline:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._due = NEVER
 
     def _look(self) -> None:
         self._timer = None
+        self._due = NEVER
         if self._loop.time() < self.at:
             self.set(self.at)
         else:

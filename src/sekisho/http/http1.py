@@ -42,6 +42,7 @@ class Http1Protocol(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._in_headers = True
+        self._timed = True  # whether there is a deadline for the headers that are coming
         self._unread = 0  # bytes of headers, or of a body's framing, beyond what is allowed for it
         self._arriving: Cycle | None = None  # the request that is being received, or was last
         self._current: Cycle | None = None  # the one being answered
@@ -74,6 +75,9 @@ class Http1Protocol(asyncio.Protocol):
         self._feed(data)
         if self._unread > _MAX_HEADER_BYTES:
             self._refuse(b"431 Request Header Fields Too Large", b"The request's headers are too large.")
+        elif self._in_headers and not self._timed and self._current is None:
+            self._timed = True
+            self._wait(HEADER_SECONDS)
 
     def pause_writing(self) -> None:
         """The socket's buffer is full."""
@@ -134,8 +138,7 @@ class Http1Protocol(asyncio.Protocol):
             return
         self._url, self._headers = b"", []
         self._in_headers = True
-        if self._current is None:
-            self._wait(HEADER_SECONDS)
+        self._timed = False
 
     def on_url(self, url: bytes) -> None:
         """The parser has read a part of the path."""
@@ -153,9 +156,9 @@ class Http1Protocol(asyncio.Protocol):
             return
         self._in_headers = False
         self._unread = 0
-        keep = self._parser.get_http_version() == "1.1" and self._parser.should_keep_alive()
-        expects = any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers)
-        cycle = self._arriving = Cycle(self._make_scope(), self, keep=keep, expects_continue=expects)
+        version = self._parser.get_http_version()
+        keep = version == "1.1" and self._parser.should_keep_alive()
+        cycle = self._arriving = Cycle(self._make_scope(version), self, keep=keep)
         if self._current is None:
             self._start(cycle)
         else:
@@ -201,7 +204,7 @@ class Http1Protocol(asyncio.Protocol):
             if name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 "))
         )
 
-    def _make_scope(self) -> Scope:
+    def _make_scope(self, version: str) -> Scope:
         raw_path, query = self._url, b""
         if _NOT_A_PATH.search(raw_path):
             url = httptools.parse_url(raw_path)
@@ -209,7 +212,7 @@ class Http1Protocol(asyncio.Protocol):
         path = raw_path.decode("ascii")
         return {
             **self._fixed,
-            "http_version": self._parser.get_http_version(),
+            "http_version": version,
             "method": self._parser.get_method().decode("ascii"),
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,
