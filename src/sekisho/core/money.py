@@ -50,7 +50,7 @@ class Price(Struct, frozen=True):
 
     def cost(self, usage: Usage) -> int:
         """What `usage` costs, in nano-dollars, rounded up. Reasoning tokens are part of the output tokens."""
-        rates = self.rates_for(usage.prompt)
+        rates = self.rates_for(usage.prompt) if self.tiers else self.base
         total = (
             usage.input * rates.input
             + usage.output * rates.output

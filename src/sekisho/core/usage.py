@@ -26,4 +26,4 @@ class Usage(Struct, frozen=True):
     @property
     def total(self) -> int:
         """All tokens in and out."""
-        return self.prompt + self.output
+        return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h + self.output

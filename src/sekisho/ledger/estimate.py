@@ -86,9 +86,12 @@ class _Averages(Generic[_Name]):
         return value
 
     def add(self, name: _Name, value: float) -> None:
-        known = self._values.setdefault(name, value)
-        self._values[name] = known + _LEARNING * (value - known)
-        self._values.move_to_end(name)
+        known = self._values.get(name)
+        if known is not None:
+            self._values[name] = known + _LEARNING * (value - known)
+            self._values.move_to_end(name)
+            return
+        self._values[name] = value
         if len(self._values) > _REMEMBERED:
             self._values.popitem(last=False)
 
@@ -139,8 +142,8 @@ class Estimator:
 
     def learn(self, owner: str, model: str, request_bytes: int, usage: Usage) -> None:
         """Take the true figures of a finished call into account."""
-        if usage.prompt >= _LEARN_FROM_TOKENS and request_bytes > 0:
-            self._ratios.add(model, min(max(request_bytes / usage.prompt, 1.0), 8.0))
+        if (prompt := usage.prompt) >= _LEARN_FROM_TOKENS and request_bytes > 0:
+            self._ratios.add(model, min(max(request_bytes / prompt, 1.0), 8.0))
         self._outputs.add(model, usage.output)
         self._own_outputs.add((owner, model), usage.output)
 

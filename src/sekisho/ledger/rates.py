@@ -53,12 +53,13 @@ class Taken(Struct, frozen=True, gc=False):
 class _Plan(Struct, frozen=True):
     """The limits in time of calls to a model group, the narrowest scope first.
 
-    minutes: those per minute. tokens: the shares of those of tokens.
+    requests, tokens: the shares of those of requests, and of those of tokens; of the latter `minutes` are per minute.
     """
 
     limits: Sequence[tuple[Rate, Share]]
-    minutes: Sequence[tuple[Rate, Share]]
+    requests: Sequence[Share]
     tokens: Sequence[Share]
+    minutes: Sequence[Share]
 
 
 class _Part(Struct, gc=False):
@@ -84,15 +85,26 @@ class RateLimits:
         plan, now = self._plans.get(scopes, group), self._clock.monotonic()
         if self._renewal is not None:
             return _take_granted(plan, tokens, now)
-        if _find_full(plan, tokens, now) is not None:
-            return None
-        for rate, share in plan.limits:
-            share.last_use = now
-            if rate.tokens:
-                share.held += tokens
-            else:
-                share.window.total += 1
-                share.window.latest += 1
+        second = int(now)
+        for share in plan.requests:
+            window = share.window
+            if window.second != second:
+                window.slide(second)
+            if window.total >= share.limit:
+                return None
+        for share in plan.tokens:
+            window = share.window
+            if window.second != second:
+                window.slide(second)
+            used = window.total + share.held
+            if used and used + tokens > share.limit:
+                return None  # while nothing else is used, a call passes that needs more than the whole limit
+        for share in plan.requests:
+            window = share.window
+            window.total += 1
+            window.latest += 1
+        for share in plan.tokens:
+            share.held += tokens
         return Taken(plan.tokens, tokens)
 
     async def take(self, scopes: Sequence[Scope], group: str, tokens: int) -> Taken:
@@ -134,21 +146,8 @@ class RateLimits:
 
     def remaining(self, scopes: Sequence[Scope], group: str) -> tuple[Remaining | None, Remaining | None]:
         """The tightest limit of requests per minute, and that of tokens."""
-        now = self._clock.monotonic()
-        second, fresh = int(now), now - _FRESH_SECONDS
-        tightest: list[tuple[int, Rate, Share] | None] = [None, None]
-        for rate, share in self._plans.get(scopes, group).minutes:
-            window = share.window
-            if window.second != second:
-                window.slide(second)
-            left = rate.limit - window.total - share.held
-            if share.told_at > fresh:
-                left = min(left, rate.limit - share.told + share.left)
-            known = tightest[rate.tokens]
-            if known is None or left < known[0]:
-                tightest[rate.tokens] = (left, rate, share)
-        requests, tokens = tightest
-        return requests and _tell(*requests, now), tokens and _tell(*tokens, now)
+        plan, now = self._plans.get(scopes, group), self._clock.monotonic()
+        return _find_tightest(plan.requests, now), _find_tightest(plan.minutes, now)
 
     def heard(self, workers: int) -> None:
         """The store answers, and knows of so many workers."""
@@ -168,8 +167,9 @@ class RateLimits:
 
     def _plan(self, scopes: Sequence[Scope], group: str) -> _Plan:
         limits = [(rate, self._share(rate)) for rate in rates_of(scopes, group)]
-        minutes = [(rate, share) for rate, share in limits if rate.span is MINUTE]
-        return _Plan(limits, minutes, [share for rate, share in limits if rate.tokens])
+        tokens = [share for rate, share in limits if rate.tokens]
+        minutes = [share for share in tokens if share.span is MINUTE]
+        return _Plan(limits, [share for rate, share in limits if not rate.tokens], tokens, minutes)
 
     def _share(self, rate: Rate) -> Share:
         share = self._shares.get(rate.name)
@@ -250,14 +250,10 @@ class RateLimits:
 
 def _find_full(plan: _Plan, tokens: int, now: float) -> tuple[Rate, Share] | None:
     """The narrowest limit that has no room for a call, where this worker is alone."""
-    second = int(now)
     for rate, share in plan.limits:
-        window = share.window
-        if window.second != second:
-            window.slide(second)
-        used = window.total + share.held
-        if used + (tokens if rate.tokens else 1) > rate.limit and (used or not rate.tokens):
-            return rate, share  # what needs more tokens than the whole limit passes when nothing else is used
+        used = share.used(now)
+        if used + (tokens if rate.tokens else 1) > share.limit and (used or not rate.tokens):
+            return rate, share
     return None
 
 
@@ -277,8 +273,23 @@ def _take_granted(plan: _Plan, tokens: int, now: float) -> Taken | None:
     return Taken(plan.tokens, tokens, stamps)
 
 
-def _tell(left: int, rate: Rate, share: Share, now: float) -> Remaining:
-    return Remaining(rate.limit, max(0, left), share.window.seconds_until(now, 0))
+def _find_tightest(shares: Sequence[Share], now: float) -> Remaining | None:
+    """What is left of the limit of which least is left."""
+    second, fresh = int(now), now - _FRESH_SECONDS
+    tightest: Share | None = None
+    least = 0
+    for share in shares:
+        window = share.window
+        if window.second != second:
+            window.slide(second)
+        left = share.limit - window.total - share.held
+        if share.told_at > fresh:
+            left = min(left, share.limit - share.told + share.left)
+        if tightest is None or left < least:
+            tightest, least = share, left
+    if tightest is None:
+        return None
+    return Remaining(tightest.limit, max(0, least), tightest.window.seconds_until(now, 0))
 
 
 def rates_of(scopes: Sequence[Scope], group: str) -> Iterator[Rate]:
