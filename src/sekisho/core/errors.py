@@ -30,6 +30,8 @@ of LiteLLM (`auth_error`, `throttling_error`…), because scripts match on them.
 
 from typing import ClassVar, Literal
 
+from sekisho.core.caller import Scope
+
 Verdict = Literal["same", "elsewhere", "never"]
 """Where a failed attempt may be repeated: on the same target (then elsewhere), only elsewhere, or not at all."""
 
@@ -138,10 +140,11 @@ class AccessDenied(Refusal):
 
 
 class RateLimited(Refusal):
-    """Over a limit of requests or tokens per minute, or of parallel requests."""
+    """Over a limit of requests or tokens per minute, or of parallel requests. `scope` is whose."""
 
     status = 429
     kind = "throttling_error"
+    scope: Scope | None = None
 
 
 class BudgetExceeded(Refusal):

@@ -8,12 +8,14 @@ that bills more than the output ceiling it was given.
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import takewhile
 from math import inf
 
 from sekisho.core.accounts import money_account, parallel_account, window_end
 from sekisho.core.caller import BudgetWindow, Scope
 from sekisho.core.clock import Clock
-from sekisho.core.errors import StoreUnavailable
+from sekisho.core.errors import BudgetExceeded, RateLimited, StoreUnavailable
 from sekisho.ledger.accounts import Account
 from sekisho.ledger.asks import SHARE, Ask
 from sekisho.ledger.holds import Hold, Money
@@ -112,13 +114,34 @@ class Ledger:
             slots = await self._take_slots(scopes, group)
             rated = rated or await self._rates.take(scopes, group, ask.input + ask.output)
             hold = await self._hold_money(self._pay_from(scopes, group), ask, group, rated)
-        except BaseException:
+        except BaseException as error:
             if rated is not None:
                 self._rates.settle(rated, 0)
             self._free(slots)
+            if isinstance(error, RateLimited):
+                raise await self._find_narrowest(error, scopes, ask, group) from error.__cause__
             raise
         hold.slots = slots
         return hold
+
+    async def _find_narrowest(
+        self, refusal: RateLimited, scopes: Sequence[Scope], ask: Ask, group: str
+    ) -> RateLimited | BudgetExceeded:
+        """What is told of a call that a limit in time refuses: that, unless a narrower scope has no room for it either.
+
+        Limits are not asked in the order of the scopes: those of parallel calls first, those of money last.
+        """
+        narrower = _narrower_than(refusal.scope, scopes)
+        if (rate := self._rates.find_refusal(narrower, group, ask.input + ask.output)) is not None:
+            refusal, narrower = rate, _narrower_than(rate.scope, scopes)
+        least = ask.cost(ask.least_output)
+        for account in self._plan_money(narrower, group).limited:
+            if account.left is None:
+                with suppress(StoreUnavailable):
+                    await self._lessor.refill(account, ask.generous_cost)
+            if account.limit - account.known_spend < least:
+                return over_budget(account, least, self.budget_status)
+        return refusal
 
     async def _take_slots(self, scopes: Sequence[Scope], group: str) -> list[Account]:
         """One slot of every limit of parallel calls."""
@@ -293,6 +316,13 @@ class Ledger:
             account.limit = limit
         account.scope = scope
         return account
+
+
+def _narrower_than(one: Scope | None, scopes: Sequence[Scope]) -> Sequence[Scope]:
+    """Those of the scopes that come before one."""
+    if one is None:
+        return ()
+    return list(takewhile(lambda scope: (scope.kind, scope.id) != (one.kind, one.id), scopes))
 
 
 def _least_reach(accounts: Sequence[Account]) -> int | None:

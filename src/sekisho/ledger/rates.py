@@ -129,6 +129,11 @@ class RateLimits:
                 self._settle(part, 1, now)
         return Taken(plan.tokens, tokens, [part.stamp or NOWHERE for part in parts if part.rate.tokens])
 
+    def find_refusal(self, scopes: Sequence[Scope], group: str, tokens: int) -> RateLimited | None:
+        """The refusal of the narrowest of these scopes that by what is known here has no room for a call."""
+        full = _find_full(self._plan(scopes, group), tokens, self._clock.monotonic())
+        return full and self._refuse(*full, tokens)
+
     def settle(self, taken: Taken, tokens: int) -> None:
         """A call is over, and has used so many tokens."""
         now, expected = self._clock.monotonic(), taken.amount
@@ -249,7 +254,7 @@ class RateLimits:
 
 
 def _find_full(plan: _Plan, tokens: int, now: float) -> tuple[Rate, Share] | None:
-    """The narrowest limit that has no room for a call, where this worker is alone."""
+    """The narrowest limit that has no room for a call, by what this worker alone has used."""
     for rate, share in plan.limits:
         used = share.used(now)
         if used + (tokens if rate.tokens else 1) > share.limit and (used or not rate.tokens):

@@ -42,10 +42,12 @@ def over_parallel(account: Account) -> RateLimited:
 def over_rate(scope: Scope, what: str, limit: int, used: int, wait: float) -> RateLimited:
     """The refusal for a limit in time; a wait is at least one second, since Retry-After counts whole seconds."""
     seconds = max(1.0, wait)
-    return RateLimited(
+    refusal = RateLimited(
         f"Rate limit of {name_scope(scope)} reached: {used} of {limit} {what}. Try again in {ceil(seconds)} s.",
         retry_after=seconds,
     )
+    refusal.scope = scope
+    return refusal
 
 
 def unpriced(group: str) -> AccessDenied:

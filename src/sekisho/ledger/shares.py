@@ -7,7 +7,7 @@ call's tokens count from its beginning here, for a span, even if it takes longer
 While the database is away, a worker goes on with what it can vouch for (`fall_back`): in a minute as much as it had in
 the last one, or its even share of the limit if that is more. All workers together then have less than twice the limit
 in a minute, and an eighth more than it in a day, in the worst case, which is a burst that moves to workers that had
-been idle; a lone worker stays within the limit.
+been idle; a lone worker stays within the limit of a minute.
 """
 
 import asyncio

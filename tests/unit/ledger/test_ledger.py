@@ -8,8 +8,8 @@ from tests.support.holds import held
 
 from sekisho.core.caller import BudgetWindow, ModelLimits, Scope
 from sekisho.core.clock import ManualClock
-from sekisho.core.errors import BudgetExceeded, RateLimited
-from sekisho.core.escrow import Grant, Want
+from sekisho.core.errors import BudgetExceeded, RateLimited, StoreUnavailable
+from sekisho.core.escrow import LEASE_SECONDS, Grant, Want
 from sekisho.core.money import Price, Rates
 from sekisho.ledger.asks import Ask
 from sekisho.ledger.ledger import Ledger
@@ -235,6 +235,63 @@ async def test_parallel_calls_count_until_they_end() -> None:
                     pass
         async with held(worker.ledger, [scope], ask, "m"):
             pass
+
+
+BUSY_TEAM = Scope(kind="team", id="t", alias="backend", rpm_limit=2, max_parallel_requests=1)
+
+
+async def test_a_narrower_budget_is_told_before_the_rate_of_a_wider_scope() -> None:
+    worker = Worker()
+    for _ in range(2):
+        await worker.call([BUSY_TEAM], 1)
+    worker.book.spent["key:k:money@0/all"] = 90_000
+    with pytest.raises(RateLimited, match="team 'backend'"):
+        await worker.call([key(100), BUSY_TEAM], 10)
+    with pytest.raises(BudgetExceeded, match="budget of this key"):
+        await worker.call([key(100, rpm_limit=5), BUSY_TEAM], 11)
+    with pytest.raises(RateLimited, match="this key"):
+        await worker.call([key(100, rpm_limit=0), BUSY_TEAM], 1)
+
+
+async def test_with_the_database_away_a_refusal_is_told_as_it_is_known() -> None:
+    worker = Worker()
+    for _ in range(2):
+        await worker.call([BUSY_TEAM], 1)
+    worker.escrow.away = True
+    with pytest.raises(RateLimited, match="team 'backend'"):
+        await worker.call([key(100), BUSY_TEAM], 1)
+
+
+async def test_a_narrower_rate_is_told_before_the_parallel_calls_of_a_wider_scope() -> None:
+    worker = Worker()
+    ask = Ask(input=1, output=1, ceiling=1)
+    slow = key(rpm_limit=1)
+    async with held(worker.ledger, [slow, BUSY_TEAM], ask, "m"):
+        with pytest.raises(RateLimited, match="this key reached: 1 of 1 requests per minute"):
+            await worker.ledger.hold([slow, BUSY_TEAM], ask, "m")
+        with pytest.raises(RateLimited, match="team 'backend' reached: 1 of 1 parallel requests"):
+            await worker.ledger.hold([key(), BUSY_TEAM], ask, "m")
+    worker.clock.advance(120)
+    await worker.call([slow, BUSY_TEAM], 1)  # what was refused has left nothing behind
+
+
+async def test_a_call_goes_to_another_model_only_while_leases_may_be_spent() -> None:
+    """Others may have been given them, when nobody has heard of this worker for long."""
+    worker = Worker()
+    of_model = {"opus": ModelLimits(budgets=(BudgetWindow(limit=10**6),))}
+    scopes = [Scope(kind="key", id="k", model_limits=of_model)]
+    await worker.call(scopes, 1)
+    ask = Ask(input=10, output=0, ceiling=0, caches="no", price=PRICE)
+    async with held(worker.ledger, scopes, ask, "opus"):  # so that there is a lease
+        pass
+    async with held(worker.ledger, scopes, ask, "haiku") as hold:
+        worker.clock.advance(LEASE_SECONDS)
+        with pytest.raises(StoreUnavailable):
+            await worker.ledger.move(hold, scopes, "opus")
+        assert (hold.group, hold.accounts) == ("haiku", [])
+        worker.lessor.heard(worker.clock.monotonic(), 1)
+        await worker.ledger.move(hold, scopes, "opus")
+        assert (hold.group, [account.held for account in hold.accounts]) == ("opus", [10_000])
 
 
 async def test_what_was_not_held_is_an_overrun() -> None:
