@@ -14,7 +14,7 @@ run: $(VENV)/.installed
 	@exec $(BIN)/sekisho serve --host $(HOST) --port $(PORT) --workers $(WORKERS) $(if $(CONFIG),--config $(CONFIG))
 
 test: $(VENV)/.installed-dev check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -102,7 +102,7 @@ def test_a_lone_throttled_deployment_is_left_at_once_for_its_fallback(
 
 
 def test_what_failed_is_left_alone_and_tried_last(resting_gateway: Gateway, simulator: Simulator) -> None:
-    simulator.fault({"model": SONNET, "region": "us-east-1"}, {"kind": "throttle"})
+    simulator.fault({"model": SONNET, "region": "us-east-1"}, {"kind": "throttle", "retry_after": 60})
     simulator.fault({"region": "us-west-2"}, {"kind": "access_denied"})
     for _ in range(2):
         assert ask(resting_gateway, "sonnet").headers["x-litellm-model-group"] == "haiku"

@@ -3,7 +3,7 @@
 import codecs
 from pathlib import Path as FilePath
 
-from sekisho.config.places import Document, Path, Place, invalid, show_name, show_path
+from sekisho.config.places import Document, Path, Place, invalid, show_file, show_path
 from sekisho.config.yaml_reader import read_yaml
 
 _MAX_BYTES = 1024 * 1024
@@ -21,7 +21,7 @@ def read_files(file: FilePath) -> Document:
 def _read(file: FilePath, asked_at: Place, seen: dict[FilePath, Place]) -> Document:
     real = file.resolve()
     if real in seen:
-        raise invalid(asked_at, f"the file `{show_name(str(file))}` is included twice, or includes itself")
+        raise invalid(asked_at, f"the file `{show_file(str(file))}` is included twice, or includes itself")
     seen[real] = asked_at
     document = read_yaml(_read_text(file, asked_at), str(file))
     for path, name in _included(document):
@@ -50,7 +50,7 @@ def _read_text(file: FilePath, asked_at: Place) -> str:
             data = stream.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a usable file name"
-        raise invalid(asked_at, f"cannot read the file `{show_name(str(file))}`: {reason}") from None
+        raise invalid(asked_at, f"cannot read the file `{show_file(str(file))}`: {reason}") from None
     if len(data) > _MAX_BYTES:
         raise invalid(Place(str(file), 1, 1), f"the file is larger than {_MAX_BYTES} bytes")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -85,9 +85,14 @@ def invalid(place: Place, message: str) -> InvalidConfig:
     return InvalidConfig([Finding(level="error", where=str(place), message=message)])
 
 
+def show_file(path: str) -> str:
+    """The path of a file as it may stand in a message: printable, and whole, for its end says most."""
+    return "".join(char if char.isprintable() else "?" for char in path)
+
+
 def show_name(name: str) -> str:
     """A name from a file as it may stand in a message: printable, on one line, not endless."""
-    shown = "".join(char if char.isprintable() else "?" for char in name)
+    shown = show_file(name)
     return shown if len(shown) <= _LONGEST_NAME else shown[: _LONGEST_NAME - 1] + "…"
 
 
