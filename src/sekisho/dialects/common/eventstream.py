@@ -7,6 +7,7 @@ Smithy specification of the event-stream encoding, and botocore.eventstream, whi
 
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from zlib import crc32
 
 from sekisho.core.wire import WireFault
@@ -26,7 +27,7 @@ _STRING = 7
 _BYTES = 6
 # Sizes of the values whose length is fixed by their type: true, false, byte, short, int, long, timestamp, uuid.
 _FIXED_SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
-# The headers of a stream repeat, so each distinct block is parsed once; the cap bounds what a liar can pile up.
+# The headers of a stream repeat, so each distinct block is parsed or written once; the cap bounds what piles up.
 _MAX_REMEMBERED = 64
 
 
@@ -36,13 +37,18 @@ def encode_frame(headers: Mapping[str, str], payload: bytes) -> bytes:
     Raises:
         ValueError: A header name or value is longer than the format can say, or the frame is over the cap.
     """
-    block = b"".join(_encode_header(name, value) for name, value in headers.items())
+    block = _encode_headers(tuple(headers.items()))
     total = _OVERHEAD + len(block) + len(payload)
     if total > MAX_FRAME_BYTES:
         raise ValueError(f"an event-stream frame of {total} bytes is over the cap of {MAX_FRAME_BYTES}")
     lengths = _LENGTHS.pack(total, len(block))
     message = b"".join((lengths, _U32.pack(crc32(lengths)), block, payload))
     return message + _U32.pack(crc32(message))
+
+
+@lru_cache(_MAX_REMEMBERED)
+def _encode_headers(headers: tuple[tuple[str, str], ...]) -> bytes:
+    return b"".join([_encode_header(name, value) for name, value in headers])
 
 
 def _encode_header(name: str, value: str) -> bytes:
@@ -56,7 +62,7 @@ class FrameDecoder:
     """Cuts a byte stream into frames, however the bytes arrive."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = b""
         self._remembered: dict[bytes, Mapping[str, str]] = {}
 
     @property
@@ -72,36 +78,28 @@ class FrameDecoder:
         Raises:
             WireFault: With code `corrupt`; after it, so does every further call.
         """
-        buffer = self._buffer
-        buffer += data
+        if self._buffer:
+            data = self._buffer + data
+        self._buffer = data  # so that what is corrupt stays so
         frames: list[Frame] = []
-        position, size = 0, len(buffer)
+        position, size = 0, len(data)
         while size - position >= _PRELUDE.size:
-            total, headers_size = self._read_prelude(position)
+            total, headers_size, checksum = _PRELUDE.unpack_from(data, position)
+            if crc32(data[position : position + _LENGTHS.size]) != checksum:
+                raise WireFault("corrupt", "the checksum of an event-stream prelude does not match")
+            if not _OVERHEAD + headers_size <= total <= MAX_FRAME_BYTES:
+                raise WireFault("corrupt", f"an event-stream frame claims {total} bytes with {headers_size} of headers")
             end = position + total
             if end > size:
                 break
-            frames.append(self._read_frame(position, end, headers_size))
+            frames.append(self._read_frame(data[position:end] if total < size else data, headers_size))
             position = end
-        if position:
-            del buffer[:position]
+        self._buffer = data[position:]
         return frames
 
-    def _read_prelude(self, position: int) -> tuple[int, int]:
-        """The total length and the headers' length of the frame at `position`, both trustworthy."""
-        total: int
-        headers_size: int
-        total, headers_size, checksum = _PRELUDE.unpack_from(self._buffer, position)
-        if crc32(self._buffer[position : position + _LENGTHS.size]) != checksum:
-            raise WireFault("corrupt", "the checksum of an event-stream prelude does not match")
-        if not _OVERHEAD + headers_size <= total <= MAX_FRAME_BYTES:
-            raise WireFault("corrupt", f"an event-stream frame claims {total} bytes with {headers_size} of headers")
-        return total, headers_size
-
-    def _read_frame(self, start: int, end: int, headers_size: int) -> Frame:
-        frame = bytes(memoryview(self._buffer)[start:end])
-        checksum_at = end - start - _U32.size
-        if crc32(memoryview(frame)[:checksum_at]) != _U32.unpack_from(frame, checksum_at)[0]:
+    def _read_frame(self, frame: bytes, headers_size: int) -> Frame:
+        checksum_at = len(frame) - _U32.size
+        if crc32(frame[:checksum_at]) != _U32.unpack_from(frame, checksum_at)[0]:
             raise WireFault("corrupt", "the checksum of an event-stream frame does not match")
         payload_at = _PRELUDE.size + headers_size
         block = frame[_PRELUDE.size : payload_at]

@@ -49,6 +49,8 @@ class _Chunk(Struct):
     choices: list[Raw] | None = None
 
 
+_NO_DETAILS = _PromptDetails()
+
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
 
@@ -129,13 +131,13 @@ def read_usage(told: TokenUsage | None) -> Usage | None:
     """Usage by kind; None where nothing was counted, so that the gateway estimates it."""
     if told is None or (told.prompt_tokens is None and told.completion_tokens is None):
         return None
-    prompt, details = told.prompt_tokens or 0, told.prompt_tokens_details or _PromptDetails()
+    prompt, details = told.prompt_tokens or 0, told.prompt_tokens_details or _NO_DETAILS
     read = min(details.cached_tokens or told.prompt_cache_hit_tokens or 0, prompt)
     written = min(details.cache_write_tokens or told.cache_creation_input_tokens or 0, prompt - read)
     output = told.completion_tokens
     if output is None:
         output = max((told.total_tokens or 0) - prompt, 0)
-    reasoning = (told.completion_tokens_details or _CompletionDetails()).reasoning_tokens or 0
+    reasoning = 0 if told.completion_tokens_details is None else told.completion_tokens_details.reasoning_tokens or 0
     return Usage(
         input=prompt - read - written,
         output=output,

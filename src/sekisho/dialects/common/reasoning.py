@@ -91,7 +91,9 @@ def plan_reasoning(
 
     Sources: Anthropic's pages on extended and on adaptive thinking, the user guides of Bedrock and Nova 2.
     """
-    ask = ReasoningAsk(wish or Reasoning(), limit, facts, turns, ceiling)
+    if wish is None:
+        return ReasoningPlan(max_tokens=lower_limit(limit or facts.max_output_tokens, ceiling))
+    ask = ReasoningAsk(wish, limit, facts, turns, ceiling)
     if _is_off(ask.wish):
         return _plan_none(ask)
     if ask.wish.mode == "default":

@@ -38,22 +38,25 @@ def plan_sampling(
     Raises:
         Unsupported: A value is out of range, or stop sequences are given to a model that takes none.
     """
-    temperature = _read_unit(chat.temperature, "temperature", notes)
-    top_p = _read_unit(chat.top_p, "top_p", notes)
+    temperature, top_p, top_k = chat.temperature, chat.top_p, chat.top_k
+    if temperature is not None:
+        temperature = _read_unit(temperature, "temperature", notes)
+    if top_p is not None:
+        top_p = _read_unit(top_p, "top_p", notes)
     if temperature is not None and not _takes_temperature(temperature, facts, plan, notes):
         temperature = None
     if top_p is not None and not _takes_top_p(top_p, facts, plan, notes, beside=temperature is not None):
         top_p = None
-    top_k = chat.top_k
     if top_k is not None and not _takes_top_k(top_k, facts, plan):
         notes.drop("top_k")
         top_k = None
-    return Sampling(temperature=temperature, top_p=top_p, top_k=top_k, stop=_read_stop(chat, facts, notes, most_stops))
+    stop = _read_stop(chat, facts, notes, most_stops) if chat.stop else []
+    return Sampling(temperature=temperature, top_p=top_p, top_k=top_k, stop=stop)
 
 
-def _read_unit(value: float | None, field: str, notes: Omissions) -> float | None:
+def _read_unit(value: float, field: str, notes: Omissions) -> float:
     """A number that the upstream wants between 0 and 1; with drop_params, the nearest such number."""
-    if value is None or 0 <= value <= 1:
+    if 0 <= value <= 1:
         return value
     notes.refuse(field, f"`{field}` is {value}, but the model takes 0 to 1.")
     return 1.0 if value > 1 else 0.0

@@ -27,11 +27,18 @@ class SseDecoder:
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events that `data` completes. Raises WireFault for an event that never ends."""
-        lines = (self._buffer + data).split(b"\n") if self._buffer else data.split(b"\n")
+        if self._buffer:
+            data = self._buffer + data
+        events: list[SseEvent] = []
+        if self._name is None and not self._data:
+            data = _cut_plain_events(data, events)
+        if not data:
+            self._buffer = b""
+            return events
+        lines = data.split(b"\n")
         self._buffer = lines.pop()
         if len(self._buffer) > _MOST_BYTES:
             raise WireFault("corrupt", "an event is too long")
-        events: list[SseEvent] = []
         for line in lines:
             if line.endswith(b"\r"):
                 line = line[:-1]
@@ -55,6 +62,18 @@ class SseDecoder:
             self._data.append(value)
         elif field == b"event":
             self._name = value.decode("utf-8", "replace")
+
+
+def _cut_plain_events(data: bytes, events: list[SseEvent]) -> bytes:
+    """Cuts off the events in front that are one line of data and no more, as nearly all are. Returns the rest."""
+    at = 0
+    while data.startswith(b"data: ", at):
+        end = data.find(b"\n", at)
+        if end < 0 or data[end + 1 : end + 2] != b"\n":
+            break
+        events.append(SseEvent(None, data[at + 6 : end]))
+        at = end + 2
+    return data[at:] if at else data
 
 
 def encode_event(data: bytes, name: str | None = None) -> bytes:

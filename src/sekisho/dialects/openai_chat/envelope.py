@@ -14,7 +14,7 @@ from sekisho.dialects.common.openai_envelope import (
     read_include_usage,
     read_opening,
 )
-from sekisho.dialects.common.wishes import read_optional, read_wishes
+from sekisho.dialects.common.wishes import read_wishes
 from sekisho.dialects.openai_chat.request import read_chat, read_output_limit
 
 FAMILY = "openai_chat"
@@ -36,8 +36,9 @@ def read_call(inbound: Inbound) -> ClientCall:
     """
     body, members = read_body(inbound.body)
     envelope = _envelope.read(members, body)
+    model, stream, user = envelope.model, envelope.stream, envelope.user
     return ClientCall(
-        model=inbound.model or read_optional(envelope.model, "model", read_text) or None,
+        model=inbound.model or (None if model is None else read_text(model, "model") or None),
         body=body,
         members=members,
         family=FAMILY,
@@ -46,8 +47,8 @@ def read_call(inbound: Inbound) -> ClientCall:
         opening=read_opening(members.get("messages")),
         max_output_tokens=read_output_limit(envelope.max_tokens, envelope.max_completion_tokens),
         answers=read_answers(envelope.n),
-        stream=read_optional(envelope.stream, "stream", read_flag) or False,
+        stream=False if stream is None else read_flag(stream, "stream"),
         include_usage=read_include_usage(envelope),
-        end_user=read_optional(envelope.user, "user", read_text) or None,
-        **read_wishes(members, body, envelope.model),
+        end_user=None if user is None else read_text(user, "user") or None,
+        **read_wishes(members, body, model),
     )

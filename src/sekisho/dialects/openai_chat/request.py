@@ -4,7 +4,7 @@ Each field of the body has one of three fates: it is read into the neutral form,
 here, or it goes to `ChatRequest.extras` unless it has its neutral default.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from msgspec import Raw
@@ -28,20 +28,29 @@ from sekisho.dialects.common.openai_fields import (
     read_stop,
     read_temperature,
 )
-from sekisho.dialects.common.wishes import is_gateway_field, read_optional
+from sekisho.dialects.common.wishes import is_gateway_field
 from sekisho.dialects.openai_chat.messages import read_messages
 from sekisho.dialects.openai_chat.options import read_reasoning, read_response_format, read_tool_choice, read_tools
 
 _Fields = dict[str, object]
 
+_TOOL_FIELDS: Final = ("tools", "functions")
+# Read with the conversation, or by the gateway alone.
 # fmt: off
-_READ_FIELDS: Final = frozenset({
-    "model", "messages", "tools", "functions", "tool_choice", "function_call", "parallel_tool_calls", "stop",
-    "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "response_format", "reasoning_effort",
-    "service_tier", "stream", "stream_options", "user", "metadata",
+_TAKEN: Final = frozenset({
+    "model", "messages", "max_tokens", "max_completion_tokens", "stream", "stream_options", "user", "metadata",
 })
 # fmt: on
-_TOOL_FIELDS: Final = ("tools", "functions")
+# Fields that the neutral form has under the same name.
+_PLAIN: Final[Mapping[str, Callable[[object, str], object]]] = {
+    "parallel_tool_calls": read_flag,
+    "temperature": read_temperature,
+    "top_p": read_share,
+    "top_k": read_count,
+    "stop": read_stop,
+    "service_tier": read_name,
+}
+_READ_FIELDS: Final = frozenset({*_PLAIN, "tool_choice", "function_call", "response_format", "reasoning_effort"})
 # Fields of which only some members are read; the others are extras under the field's name.
 _PARTLY_READ: Final = {
     "thinking": frozenset({"type", "budget_tokens"}),
@@ -68,35 +77,39 @@ def read_chat(members: Mapping[str, Raw]) -> ChatRequest:
     """Reads a whole body. Raises InvalidRequest, or Unsupported, naming the field in `param`."""
     fields = decode_members({name: raw for name, raw in members.items() if name not in _TOOL_FIELDS})
     system, messages = read_messages(fields.get("messages"))
-    return ChatRequest(
+    chat = ChatRequest(
         system=system,
         messages=messages,
         tools=read_tools(members),
-        tool_choice=read_tool_choice(fields),
-        parallel_tool_calls=read_optional(fields.get("parallel_tool_calls"), "parallel_tool_calls", read_flag),
         max_output_tokens=read_output_limit(fields.get("max_tokens"), fields.get("max_completion_tokens")),
-        temperature=read_optional(fields.get("temperature"), "temperature", read_temperature),
-        top_p=read_optional(fields.get("top_p"), "top_p", read_share),
-        top_k=read_optional(fields.get("top_k"), "top_k", read_count),
-        stop=read_optional(fields.get("stop"), "stop", read_stop) or [],
-        reasoning=read_reasoning(fields),
-        response_format=read_response_format(fields),
-        service_tier=read_optional(fields.get("service_tier"), "service_tier", read_name),
-        extras=_read_extras(fields),
     )
+    said = {name: value for name, value in fields.items() if value is not None and name not in _TAKEN}
+    if said:
+        _read_rest(said, chat)
+    return chat
+
+
+def _read_rest(fields: _Fields, chat: ChatRequest) -> None:
+    """Reads what many requests do not say at all."""
+    for name, read in _PLAIN.items():
+        if name in fields:
+            setattr(chat, name, read(fields[name], name))
+    chat.tool_choice = read_tool_choice(fields)
+    chat.reasoning = read_reasoning(fields)
+    chat.response_format = read_response_format(fields)
+    chat.extras = _read_extras(fields)
 
 
 def read_output_limit(old: object, new: object) -> int | None:
     """The most tokens to answer with, from `max_tokens` and its later name `max_completion_tokens`, which wins."""
-    limit = read_optional(old, "max_tokens", read_positive)
-    later = read_optional(new, "max_completion_tokens", read_positive)
-    return limit if later is None else later
+    limit = None if old is None else read_positive(old, "max_tokens")
+    return limit if new is None else read_positive(new, "max_completion_tokens")
 
 
 def _read_extras(fields: _Fields) -> _Fields:
     extras: _Fields = {}
     for name, value in fields.items():
-        if value is None or name in _READ_FIELDS or is_gateway_field(name):
+        if name in _READ_FIELDS or is_gateway_field(name):
             continue
         if name in _PARTLY_READ:
             rest = {key: item for key, item in read_object(value, name).items() if key not in _PARTLY_READ[name]}

@@ -37,6 +37,7 @@ from sekisho.dialects.openai_chat.answer import (
 
 _encode = msgspec.json.Encoder().encode
 _DELTA_END: Final = b',"finish_reason":null}]}\n\n'
+_TEXT_END: Final = b"}" + _DELTA_END
 _DONE: Final = encode_event(DONE)
 
 
@@ -46,6 +47,7 @@ class ChunkWriter:
     def __init__(self, head: AnswerHead, *, include_usage: bool) -> None:
         shared = b"data: " + _encode(build_head(head, "chat.completion.chunk"))[:-1]
         self._choice = shared + b',"choices":[{"index":0,"delta":'
+        self._text = self._choice + b'{"content":'
         self._usage = shared + b',"choices":[],"usage":'
         self._include_usage = include_usage
         self._started = False
@@ -60,7 +62,7 @@ class ChunkWriter:
 
     def write(self, event: Event) -> bytes:
         """The bytes for one event; the first one is preceded by the chunk with the role."""
-        if self._reasoning and not isinstance(event, ThinkingDelta | ThinkingSignature):
+        if self._reasoning and not isinstance(event, (ThinkingDelta, ThinkingSignature)):
             self._reasoning.clear()  # the block ended without a signature
         if self._started:
             return self._write(event)
@@ -87,9 +89,9 @@ class ChunkWriter:
 
     def _write(self, event: Event) -> bytes:
         match event:
-            case TextDelta(text=text):
-                self._said += len(text)
-                return self._write_delta(b'{"content":' + _encode(text) + b"}")
+            case TextDelta():
+                self._said += len(event.text)
+                return self._text + _encode(event.text) + _TEXT_END
             case ToolCallDelta():
                 return self._write_arguments(event)
             case CitationDelta(citation=citation):

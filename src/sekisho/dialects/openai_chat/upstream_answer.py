@@ -112,7 +112,8 @@ def read_answer(answer: WireAnswer, request: WireRequest) -> ChatAnswer:
         raise read_fault(response.error)
     if not response.choices:
         raise WireFault("corrupt", "the answer has no choices")
-    choice = min(response.choices, key=lambda choice: choice.index)
+    first, *others = response.choices
+    choice = min(response.choices, key=lambda choice: choice.index) if others else first
     parts = _read_parts(choice.message, request, response.id)
     called = any(isinstance(part, ToolCall) for part in parts)
     finish = read_finish(choice.finish_reason or "stop", called=called)
@@ -135,10 +136,10 @@ def read_finish(native: str, *, called: bool) -> Finish:
 
 def read_text(said: Said) -> str:
     """The text of a message or a delta. A refusal is what the model says in place of an answer."""
-    content = said.content
-    if isinstance(content, list):
+    content = said.content or ""
+    if not isinstance(content, str):
         content = "".join(part.text for part in content if part.text)
-    return (content or "") + (said.refusal or "")
+    return content + said.refusal if said.refusal else content
 
 
 def read_citations(said: Said) -> list[Citation]:
@@ -162,7 +163,7 @@ def make_call_id(answer_id: str | None, number: int) -> str:
 def _read_parts(message: _Message, request: WireRequest, answer_id: str | None) -> list[AnswerPart]:
     parts: list[AnswerPart] = [*_read_thinking(message)]
     if text := read_text(message):
-        parts.append(Text(text=text, citations=read_citations(message)))
+        parts.append(Text(text=text, citations=read_citations(message) if message.annotations else []))
     calls = message.tool_calls or ([_Call(message.function_call)] if message.function_call is not None else [])
     for number, call in enumerate(calls):
         name = call.function.name

@@ -20,6 +20,7 @@ from sekisho.core.events import (
 from sekisho.core.wire import Piece, WireFault, WireRequest
 from sekisho.dialects.common.openai import DONE, ErrorObject, EventReader, TokenUsage, read_fault, read_usage
 from sekisho.dialects.common.pieces import read_pieces
+from sekisho.dialects.common.sse import SseEvent
 from sekisho.dialects.openai_chat.repeated import RepeatedChunk
 from sekisho.dialects.openai_chat.upstream_answer import (
     Function,
@@ -108,7 +109,10 @@ class ChunkReader:
             chunk = data[6:-2]
             if text := self._repeated.find_text(chunk):
                 return (Piece(None, chunk, (TextDelta(text),)),)
-        return read_pieces(self._events.feed(data), lambda event: Piece(event.name, event.data, self._read(event.data)))
+        return read_pieces(self._events.feed(data), self._read_event)
+
+    def _read_event(self, event: SseEvent) -> Piece:
+        return Piece(event.name, event.data, self._read(event.data))
 
     def _read(self, data: bytes) -> list[Event]:
         if data == DONE or self._done:
@@ -153,10 +157,12 @@ class ChunkReader:
             self._finished = True
 
     def _read_delta(self, choice: int, delta: _Delta, events: list[Event]) -> None:
-        self._read_thinking(delta, events)
+        if delta.reasoning_content or delta.reasoning or delta.thinking_blocks:
+            self._read_thinking(delta, events)
         if text := read_text(delta):
             events.append(TextDelta(text))
-        events += [CitationDelta(citation) for citation in read_citations(delta)]
+        if delta.annotations:
+            events += [CitationDelta(citation) for citation in read_citations(delta)]
         for call in delta.tool_calls or ():
             self._read_call(choice, call, events)
         if delta.function_call is not None:

@@ -18,10 +18,10 @@ def write_inference(
     Raises:
         Unsupported: A value is out of range, or stop sequences are given to a model that takes none.
     """
-    sampling = plan_sampling(chat, facts, plan, notes, most_stops=_MAX_STOP_SEQUENCES)
     config: Json = {}
     if plan.max_tokens is not None:
         config["maxTokens"] = plan.max_tokens
+    sampling = plan_sampling(chat, facts, plan, notes, most_stops=_MAX_STOP_SEQUENCES)
     if sampling.temperature is not None:
         config["temperature"] = sampling.temperature
     if sampling.top_p is not None:

@@ -89,6 +89,7 @@ _decode_stop = msgspec.json.Decoder(_BlockStop).decode
 _decode_message_stop = msgspec.json.Decoder(_MessageStop).decode
 _decode_metadata = msgspec.json.Decoder(_Metadata).decode
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _T = TypeVar("_T")
 
 
@@ -132,8 +133,9 @@ class ConverseStreamReader:
         if kind is None or headers.get(":message-type") != "event":
             raise read_exception(headers, payload)
         self._events = []
-        if kind in _HANDLERS:
-            _HANDLERS[kind](self, payload)
+        handle = _HANDLERS.get(kind)
+        if handle is not None:
+            handle(self, payload)
         return Piece(kind, payload, self._events)
 
     def _start_block(self, payload: bytes) -> None:
@@ -156,19 +158,16 @@ class ConverseStreamReader:
         event = self._read(payload, _decode_delta)
         delta = event.delta
         if delta.text:
-            self._add_text(delta.text)
+            if self._held_text is None and not self._json_by_tool:
+                self._events.append(TextDelta(delta.text))
+            elif self._held_text is not None:
+                self._held_text.append(delta.text)
         elif delta.tool_use is not None:
             self._add_arguments(event.content_block_index, delta.tool_use.input)
         elif delta.reasoning_content is not None:
             self._add_reasoning(event.content_block_index, delta.reasoning_content)
         elif delta.citation is not None and self._held_text is None and not self._json_by_tool:
             self._events.append(CitationDelta(read_citation(delta.citation)))
-
-    def _add_text(self, text: str) -> None:
-        if self._held_text is not None:
-            self._held_text.append(text)
-        elif not self._json_by_tool:
-            self._events.append(TextDelta(text))
 
     def _add_arguments(self, index: int, fragment: str) -> None:
         call = self._open_calls.get(index)
@@ -207,7 +206,10 @@ class ConverseStreamReader:
         self._finished = True
 
     def _report(self, payload: bytes) -> None:
-        usage = _decode(payload, _decode_metadata).usage
+        try:
+            usage = _decode_metadata(payload).usage
+        except _UNREADABLE as error:
+            raise _explain(error) from error
         if not self._finished or self._complete:
             raise WireFault("corrupt", "the usage does not come once, after the end of the message")
         self._events.append(UsageReport(read_usage(usage)))
@@ -217,7 +219,10 @@ class ConverseStreamReader:
         """Decode an event that can only come before the message has ended."""
         if self._finished:
             raise WireFault("corrupt", "the message goes on after its end")
-        return _decode(payload, decode)
+        try:
+            return decode(payload)
+        except _UNREADABLE as error:
+            raise _explain(error) from error
 
 
 _HANDLERS: dict[str, Callable[[ConverseStreamReader, bytes], None]] = {
@@ -229,8 +234,5 @@ _HANDLERS: dict[str, Callable[[ConverseStreamReader, bytes], None]] = {
 }
 
 
-def _decode(payload: bytes, decode: Callable[[bytes], _T]) -> _T:
-    try:
-        return decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise WireFault("corrupt", f"an event is not one of ConverseStream: {error}") from error
+def _explain(error: Exception) -> WireFault:
+    return WireFault("corrupt", f"an event is not one of ConverseStream: {error}")
