@@ -147,7 +147,7 @@ def run_gateway(
     if master_key:
         variables["SEKISHO_MASTER_KEY"] = master_key
     log = home / "stderr.log"
-    with _start(command, variables, log, r"ready at (http://\S+)[\s\S]*\n\n\Z") as (url, process, output):
+    with _start(command, variables, log, r"ready at (https?://\S+)[\s\S]*\n\n\Z") as (url, process, output):
         made = home / "master.key"
         known = master_key or (made.read_text().strip() if made.exists() else "")
         yield Gateway(url, process, output, home, known, log)

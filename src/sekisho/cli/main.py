@@ -46,12 +46,27 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 4000,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes to serve with. / プロセス数。")] = 1,
+    ssl_certfile: Annotated[
+        str | None,
+        typer.Option(
+            "--ssl-certfile",
+            "--ssl_certfile_path",
+            envvar="SSL_CERTFILE_PATH",
+            help="Serve TLS: certificate chain (PEM). / TLS で待ち受ける: 証明書チェーン (PEM)。",
+        ),
+    ] = None,
+    ssl_keyfile: Annotated[
+        str | None,
+        typer.Option(
+            "--ssl-keyfile", "--ssl_keyfile_path", envvar="SSL_KEYFILE_PATH", help="Its key (PEM). / その秘密鍵 (PEM)。"
+        ),
+    ] = None,
 ) -> None:
     """Serve the gateway."""
     collect_nothing()
     from sekisho.cli.serve import serve as run  # noqa: PLC0415  # the other commands need not wait for the gateway's imports
 
-    raise typer.Exit(run(config, host, port, workers))
+    raise typer.Exit(run(config, host, port, workers, ssl_certfile, ssl_keyfile))
 
 
 @app.command(help="Check a configuration file. / 設定ファイルを検査する。")

@@ -15,6 +15,7 @@ from sekisho.cli.collecting import collect_seldom
 from sekisho.cli.home import find_home, keep_master_key, keep_starter_key
 from sekisho.cli.signals import reload_on_hangup, stop_on_signals
 from sekisho.cli.sockets import is_loopback, listen
+from sekisho.cli.tls import Certificate, choose_certificate
 from sekisho.cli.workers import Workers
 from sekisho.config import default, load
 from sekisho.config.snapshot import Loaded
@@ -38,14 +39,23 @@ class Plan(Struct, frozen=True, kw_only=True):
     listener: socket.socket
     simulator: socket.socket | None
     workers: int
+    certificate: Certificate | None
     ready: Ready
 
 
-def serve(config: Path | None, host: str, port: int, workers: int) -> int:
+def serve(
+    config: Path | None,
+    host: str,
+    port: int,
+    workers: int,
+    ssl_certfile: str | None = None,
+    ssl_keyfile: str | None = None,
+) -> int:
     """Serve until told to stop. Returns the exit status: 2 when it cannot start, with the reason on standard error."""
     configure_logging()
     try:
-        plan = _plan(config, host, port, workers)
+        certificate = choose_certificate(ssl_certfile, ssl_keyfile)
+        plan = _plan(config, host, port, workers, certificate)
     except (ConfigError, StoreUnavailable, OSError) as error:
         print(f"sekisho: cannot start: {error}", file=sys.stderr)
         return 2
@@ -53,7 +63,9 @@ def serve(config: Path | None, host: str, port: int, workers: int) -> int:
     return 0
 
 
-def _plan(config: Path | None, host: str, port: int, workers: int) -> Plan:
+def _plan(config: Path | None, host: str, port: int, workers: int, certificate: Certificate | None) -> Plan:
+    if certificate is not None:
+        certificate.open()  # what is wrong with it is told before anything begins
     loaded = _load(None if config is None else str(config))
     _print_findings(loaded)
     os.environ.update(loaded.bootstrap.environment)
@@ -80,7 +92,7 @@ def _plan(config: Path | None, host: str, port: int, workers: int) -> Plan:
     starter_key = keep_starter_key(home) if is_local and not database_url else None
     asyncio.run(prepare_store(settings, SystemClock(), starter_key))
     ready = Ready(
-        url=f"http://{_shown_host(host)}:{listener.getsockname()[1]}",
+        url=f"{'http' if certificate is None else 'https'}://{_shown_host(host)}:{listener.getsockname()[1]}",
         data=str(home) if not database_url else f"{home}, database from DATABASE_URL or database_url",
         models=_callable_models(world),
         workers=workers,
@@ -89,7 +101,14 @@ def _plan(config: Path | None, host: str, port: int, workers: int) -> Plan:
         master_key_origin=origin or "",
         virtual_key=starter_key,
     )
-    return Plan(settings=settings, listener=listener, simulator=simulator, workers=workers, ready=ready)
+    return Plan(
+        settings=settings,
+        listener=listener,
+        simulator=simulator,
+        workers=workers,
+        certificate=certificate,
+        ready=ready,
+    )
 
 
 def _find_master_key(loaded: Loaded, home: Path, *, is_local: bool) -> tuple[str, str | None]:
@@ -161,7 +180,7 @@ async def _run(plan: Plan) -> None:
 
 
 async def _run_workers(plan: Plan, stopping: asyncio.Event) -> None:
-    workers = Workers(plan.workers, plan.settings, plan.listener)
+    workers = Workers(plan.workers, plan.settings, plan.listener, plan.certificate)
     collect_seldom()
 
     async def reload() -> None:
@@ -176,15 +195,18 @@ async def _run_workers(plan: Plan, stopping: asyncio.Event) -> None:
 
 async def _run_gateway(plan: Plan, stopping: asyncio.Event) -> None:
     app = await assemble(plan.settings)
+    tls = plan.certificate.open() if plan.certificate is not None else None
     collect_seldom()
 
     async def reload() -> None:
+        if plan.certificate is not None and tls is not None:
+            plan.certificate.renew(tls)
         _print_findings(await app.reloader.reload())
 
     try:
         with reload_on_hangup(reload):
             print(write_banner(plan.ready), flush=True)
-            await Server(app).run_until(stopping, plan.listener)
+            await Server(app, tls).run_until(stopping, plan.listener)
     finally:
         await app.close()
 

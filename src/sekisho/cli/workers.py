@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
 import msgspec
 import uvloop
@@ -19,6 +20,7 @@ import uvloop
 from sekisho.assembly import Application, Settings, assemble
 from sekisho.cli.collecting import collect_seldom
 from sekisho.cli.signals import stop_on_signals
+from sekisho.cli.tls import Certificate
 from sekisho.config.snapshot import Snapshot
 from sekisho.http.server import Server
 from sekisho.telemetry.log import configure_logging
@@ -31,10 +33,13 @@ _log = logging.getLogger("sekisho")
 class Workers:
     """The workers of one gateway."""
 
-    def __init__(self, count: int, settings: Settings, listener: socket.socket) -> None:
+    def __init__(
+        self, count: int, settings: Settings, listener: socket.socket, certificate: Certificate | None = None
+    ) -> None:
         self._count = count
         self._settings = settings
         self._listener = listener
+        self._certificate = [certificate.chain, *filter(None, [certificate.key])] if certificate is not None else []
         self._inputs: set[asyncio.StreamWriter] = set()
 
     async def run_until(self, stopping: asyncio.Event) -> None:
@@ -51,7 +56,7 @@ class Workers:
     async def _keep_one(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             worker = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sekisho.cli.workers", str(self._listener.fileno())),
+                *(sys.executable, "-m", "sekisho.cli.workers", str(self._listener.fileno()), *self._certificate),
                 stdin=asyncio.subprocess.PIPE,
                 pass_fds=(self._listener.fileno(),),
             )
@@ -75,24 +80,33 @@ def _write_line(message: Settings | Snapshot) -> bytes:
     return msgspec.json.encode(message) + b"\n"
 
 
-async def _work(listener: socket.socket) -> None:
+async def _work(listener: socket.socket, certificate: Certificate | None) -> None:
     stopping = stop_on_signals()
     orders = asyncio.StreamReader(limit=_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     app = await assemble(msgspec.json.decode(await orders.readline(), type=Settings), spread=_have_parent_reload)
     collect_seldom()
-    following = asyncio.create_task(_follow_orders(orders, app, stopping), name="orders")
+    tls = certificate.open() if certificate is not None else None
+
+    def renew() -> None:
+        if certificate is not None and tls is not None:
+            certificate.renew(tls)
+
+    following = asyncio.create_task(_follow_orders(orders, app, renew, stopping), name="orders")
     try:
-        await Server(app).run_until(stopping, listener)
+        await Server(app, tls).run_until(stopping, listener)
     finally:
         following.cancel()
         await app.close()
 
 
-async def _follow_orders(orders: asyncio.StreamReader, app: Application, stopping: asyncio.Event) -> None:
+async def _follow_orders(
+    orders: asyncio.StreamReader, app: Application, renew: Callable[[], None], stopping: asyncio.Event
+) -> None:
     """Use each configuration that the parent sends, and stop when there is no parent any more."""
     while line := await orders.readline():
         try:
+            renew()
             app.reloader.adopt(msgspec.json.decode(line, type=Snapshot))
         except Exception:  # noqa: BLE001  # whatever it is, what runs must go on
             _log.exception("the configuration could not be used, so nothing has changed in this worker")
@@ -104,10 +118,14 @@ def _have_parent_reload() -> None:
 
 
 def main() -> None:
-    """Be one worker: the listening socket's number is the argument, the settings come as the first line of input."""
+    """Be one worker: the arguments are the listening socket's number and the certificate's files, if there is one.
+
+    The settings come as the first line of input.
+    """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the parent, also when a whole group is sent it
     configure_logging()
-    uvloop.run(_work(socket.socket(fileno=int(sys.argv[1]))))
+    certificate = Certificate(*sys.argv[2:]) if sys.argv[2:] else None
+    uvloop.run(_work(socket.socket(fileno=int(sys.argv[1])), certificate))
 
 
 if __name__ == "__main__":

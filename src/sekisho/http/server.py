@@ -1,4 +1,4 @@
-"""The HTTP server: cleartext HTTP/1.1 and HTTP/2 on one port, told apart by the first bytes of a connection."""
+"""The HTTP server: HTTP/1.1 and HTTP/2 on one port, in clear or over TLS, told apart by a connection's first bytes."""
 
 import asyncio
 import socket
@@ -69,7 +69,11 @@ class Server:
         """Serve on a bound socket until `stopping` is set and the requests under way are done or given up."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: EitherProtocol(self._state), sock=sock, backlog=_BACKLOG, ssl=self._tls
+            lambda: EitherProtocol(self._state),
+            sock=sock,
+            backlog=_BACKLOG,
+            ssl=self._tls,
+            ssl_handshake_timeout=None if self._tls is None else HEADER_SECONDS,
         )
         try:
             await stopping.wait()
