@@ -46,7 +46,7 @@ class Case(Struct, frozen=True, kw_only=True):
     count: int
     warmup: int
     events: int = 0
-    seconds: float = 15.0
+    seconds: float = 6.0
 
     def write(self, wire: ClientWire, model: str) -> tuple[bytes, bytes]:
         """The request's body, before and after the number that makes each one different."""

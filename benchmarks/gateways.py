@@ -1,148 +1,109 @@
-"""Start what is measured: the cheap upstream, and Sekisho with a key under budgets and limits at every level."""
+"""Start Sekisho before the cheap upstream, with everything on, and a key under budgets and limits at every level."""
 
 import json
 import os
-import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from benchmarks.processes import ProcessGroup
+from benchmarks.servers import DIRECT, HOST, ROOT, BenchmarkFailed, Started, free_port, run_helper, run_server
 from benchmarks.wires import UpstreamWire
 
-HOST = "127.0.0.1"
-ROOT = Path(__file__).parent.parent
+__all__ = ["HOST", "ROOT", "BenchmarkFailed", "Started"]
 
-_MASTER_KEY = "sk-benchmark-master-key"
-_START_SECONDS = 60.0
-_STOP_SECONDS = 40.0
-_POLL_SECONDS = 0.005
+MASTER_KEY = "sk-benchmark-master-key"
 # So high that no load reaches them, and yet counted for every request.
 _LIMITS = {"max_budget": 1e6, "budget_duration": "30d", "rpm_limit": 10**8, "tpm_limit": 10**12}
 
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands before the loopback
 
-
-class BenchmarkFailed(Exception):
-    """Something that is measured did not work; the message says what."""
-
-
-class Started(Struct, frozen=True, kw_only=True):
-    """A gateway that answers: where, the group of its processes, and what its start took."""
-
-    port: int
-    group: ProcessGroup
-    start_seconds: float
-    start_cpu_seconds: float
-
-
-@contextmanager
-def run_upstream(port: int, events: int, interval: float) -> Iterator[tuple[int, ProcessGroup]]:
+def run_upstream(port: int, events: int, interval: float) -> AbstractContextManager[tuple[int, ProcessGroup]]:
     """The cheap upstream for the length of a `with`: its port and its process."""
     options = ("--port", str(port), "--events", str(events), "--interval", str(interval))
-    command = (sys.executable, "-m", "benchmarks.upstream", *options)
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                raise BenchmarkFailed("the cheap upstream did not start; its own message stands above")
-            yield int(line), ProcessGroup(process.pid)
-        finally:
-            process.terminate()
+    return run_helper("benchmarks.upstream", *options)
 
 
 @contextmanager
 def run_sekisho(
-    home: Path, upstreams: Sequence[UpstreamWire], upstream_port: int, environment: Mapping[str, str] | None = None
+    home: Path,
+    upstreams: Sequence[UpstreamWire],
+    upstream_port: int,
+    environment: Mapping[str, str] | None = None,
+    workers: int = 1,
 ) -> Iterator[Started]:
     """Sekisho in front of the cheap upstream, as `run_configured`."""
-    with run_configured(home, _configuration(upstreams, upstream_port), environment) as started:
+    with run_configured(home, _configuration(upstreams, upstream_port), environment, workers) as started:
         yield started
 
 
 @contextmanager
 def run_configured(
-    home: Path, configuration: Mapping[str, object], environment: Mapping[str, str] | None = None
+    home: Path,
+    configuration: Mapping[str, object],
+    environment: Mapping[str, str] | None = None,
+    workers: int = 1,
 ) -> Iterator[Started]:
     """Sekisho on a fresh data folder `home`, for the length of a `with`; its output is in `home`/output.
 
     `environment` has further variables for it, such as `DATABASE_URL`.
     """
     home.mkdir()
-    config, port = home / "config.yaml", _free_port()
-    general = {"general_settings": {"master_key": _MASTER_KEY}}
+    config, port = home / "config.yaml", free_port()
+    general = {"general_settings": {"master_key": MASTER_KEY}}
     config.write_text(json.dumps({**configuration, **general}))  # JSON is YAML
-    command = (sys.executable, "-m", "sekisho", "serve", "--config", str(config), "--port", str(port))
-    with (home / "output").open("wb") as output:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**_environment(home), **(environment or {})},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            _wait_until_alive(process, port, home / "output")
-            seconds, group = time.perf_counter() - began, ProcessGroup(process.pid)
-            yield Started(port=port, group=group, start_seconds=seconds, start_cpu_seconds=group.cpu_seconds())
-        finally:
-            _stop(process)
+    where = ("--config", str(config), "--port", str(port), "--workers", str(workers))
+    command = (sys.executable, "-m", "sekisho", "serve", *where)
+    known = {**clean_environment(), "SEKISHO_HOME": str(home), **(environment or {})}
+    with run_server(command, known, home, port, "/health/liveliness") as started:
+        yield started
 
 
 def make_key(port: int) -> str:
-    """A virtual key of a user in a team; key, user and team each have a budget and limits."""
+    """A virtual key of a user in a team of an organisation; each of the four has a budget, RPM and TPM."""
+    organization = post(port, "/organization/new", {"organization_alias": "benchmark", **_LIMITS})["organization_id"]
     user = post(port, "/user/new", {"user_id": "benchmark", "auto_create_key": False, **_LIMITS})
     member = {"role": "user", "user_id": user["user_id"]}
-    team = post(port, "/team/new", {"team_alias": "benchmark", "members_with_roles": [member], **_LIMITS})
+    fields = {"team_alias": "benchmark", "organization_id": organization, "members_with_roles": [member]}
+    team = post(port, "/team/new", {**fields, **_LIMITS})
     owners = {"user_id": user["user_id"], "team_id": team["team_id"]}
     key = post(port, "/key/generate", {"key_alias": "benchmark", **owners, **_LIMITS})
     return str(key["key"])
 
 
-def _configuration(upstreams: Sequence[UpstreamWire], upstream_port: int) -> dict[str, object]:
-    models = [
-        {"model_name": wire.model, "litellm_params": {**deployment, wire.address_key: f"http://{HOST}:{upstream_port}"}}
-        for wire in {wire.model: wire for wire in upstreams}.values()
-        for deployment in wire.deployments
-    ]
-    return {"model_list": models}
+def check_all_was_on(started: Started, key: str) -> None:
+    """Raise BenchmarkFailed if calls were not charged, logged, counted or traced."""
+    _, info = ask(started.port, f"/key/info?key={key}")
+    _, rows = ask(started.port, "/spend/logs?summarize=false&page_size=1")
+    _, metrics = ask(started.port, "/metrics")
+    exported = [line for line in metrics.decode().splitlines() if line.startswith("sekisho_exported_calls_total{")]
+    traces = {
+        "spend": msgspec.json.decode(info)["info"]["spend"],
+        "usage row": len(msgspec.json.decode(rows)),
+        "metric": metrics.count(b"litellm_proxy_total_requests_metric_total{"),
+        "span": sum(float(line.rpartition(" ")[2]) for line in exported if 'outcome="exported"' in line),
+    }
+    if missing := [name for name, found in traces.items() if not found]:
+        raise BenchmarkFailed(f"not everything was on: calls left no {', no '.join(missing)}")
+    if given_up := [line for line in exported if 'outcome="exported"' not in line and not line.endswith(" 0")]:
+        print(f"benchmarks: spans were given up: {given_up}", file=sys.stderr)
 
 
-def _environment(home: Path) -> dict[str, str]:
-    """This process's environment without what would change the gateway's database, keys, credentials or way out."""
-    kept = {
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what would change a gateway's database, keys, credentials or way out.
+
+    Python is to keep its bytecode, as it does for an installed package.
+    """
+    foreign = ("AWS_", "SEKISHO_", "LITELLM_", "DATABASE_URL", "OTEL_", "LANGFUSE_", "PYTHONDONTWRITEBYTECODE")
+    return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "SEKISHO_", "LITELLM_", "DATABASE_URL")) and not name.lower().endswith("_proxy")
+        if not name.startswith(foreign) and not name.lower().endswith("_proxy")
     }
-    return {**kept, "SEKISHO_HOME": str(home)}
-
-
-def _wait_until_alive(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
-    until = time.perf_counter() + _START_SECONDS
-    while not _is_alive(port):
-        if process.poll() is not None or time.perf_counter() > until:
-            raise BenchmarkFailed(f"Sekisho did not start; its last words:\n{output.read_text()[-2000:]}")
-        time.sleep(_POLL_SECONDS)
-
-
-def _is_alive(port: int) -> bool:
-    try:
-        with _DIRECT.open(f"http://{HOST}:{port}/health/liveliness", timeout=5) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
 
 
 def post(port: int, path: str, body: Mapping[str, object]) -> dict[str, object]:
@@ -153,29 +114,22 @@ def post(port: int, path: str, body: Mapping[str, object]) -> dict[str, object]:
     return msgspec.json.decode(answer, type=dict[str, object])
 
 
-def ask(port: int, path: str, body: bytes | None = None, key: str = _MASTER_KEY) -> tuple[int, bytes]:
+def ask(port: int, path: str, body: bytes | None = None, key: str = MASTER_KEY) -> tuple[int, bytes]:
     """Status and body of the answer to a POST, or to a GET without a body."""
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     request = urllib.request.Request(f"http://{HOST}:{port}{path}", data=body, headers=headers)
     try:
-        with _DIRECT.open(request, timeout=60) as response:
+        with DIRECT.open(request, timeout=60) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read()
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _configuration(upstreams: Sequence[UpstreamWire], upstream_port: int) -> dict[str, object]:
+    models = [
+        {"model_name": wire.model, "litellm_params": {**deployment, wire.address_key: f"http://{HOST}:{upstream_port}"}}
+        for wire in {wire.model: wire for wire in upstreams}.values()
+        for deployment in wire.deployments
+    ]
+    return {"model_list": models, "litellm_settings": {"callbacks": ["prometheus"]}}

@@ -3,16 +3,16 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 
 import msgspec
 from msgspec import Struct
 
 from benchmarks.cases import EVENT_SECONDS, Case, Plan
-from benchmarks.gateways import ROOT, BenchmarkFailed
 from benchmarks.load import Load, Result
 from benchmarks.processes import ProcessGroup
+from benchmarks.servers import ROOT, BenchmarkFailed
 from benchmarks.wires import TICK, ClientWire, UpstreamWire
 
 # A gateway does part of its work, such as writing usage rows, after the answer; it gets this long for it in each round.
@@ -22,18 +22,24 @@ _SETTLE_SECONDS = 0.5
 class Target(Struct, frozen=True, kw_only=True):
     """Something that answers requests, and whose processes are measured.
 
-    `path` stands before that of the wire. `model` is its name for the upstream's model, if that is not the wire's.
-    `direct` says that it is the upstream itself, asked at its own path.
+    `models` are its names for the wires' models, where they are not the same; what has none there is not measured.
+    `headers` are sent in addition. `direct` says that it is the upstream itself, asked at its own path; `rival` that
+    what it cannot do only leaves a gap.
     """
 
     name: str
     host: str
     port: int
     group: ProcessGroup
-    path: str = ""
     api_key: str = ""
-    model: str = ""
+    headers: Mapping[str, str] = {}
+    models: Mapping[str, str] | None = None
     direct: bool = False
+    rival: bool = False
+
+    def model(self, upstream: UpstreamWire) -> str | None:
+        """Its name for what the upstream serves."""
+        return upstream.model if self.models is None else self.models.get(upstream.model)
 
 
 class Figure(Struct, frozen=True, order=True):
@@ -58,18 +64,53 @@ def measure_pair(
 ) -> None:
     """Measure all cases of a pair of wires. `targets[0]` must be the upstream: added latency is beyond its own."""
     for case in plan.cases:
-        loads = [_make_load(case, client, upstream, target) for target in targets]
-        for target, load in zip(targets, loads, strict=True):
-            send(msgspec.structs.replace(load, count=case.warmup), f"{target.name}: {case.label}")
+        loads = {target.name: write_load(case, client, upstream, target) for target in targets}
+        able = [target for target in targets if _warm(loads[target.name], target, case)]
         label = f"{case.label}, {client.label} → {upstream.label}"
         for _ in range(plan.rounds):
-            results = [_measure_round(load, target, case) for target, load in zip(targets, loads, strict=True)]
-            for target, (cpu_seconds, result) in zip(targets, results, strict=True):
-                for name, unit, value in _read_round(case, cpu_seconds, result, results[0][1], target):
+            latencies: Sequence[float] = ()
+            for target in tuple(able):
+                if (measured := _try_round(loads[target.name], target, case)) is None:
+                    able.remove(target)
+                    continue
+                cpu_seconds, result, megabytes = measured
+                latencies = result.latencies if target.direct else latencies
+                for name, unit, value in _read_round(case, cpu_seconds, result, latencies, target):
                     note(figures, Figure(label, name, unit), target.name, value)
+                if case.events:
+                    note(figures, Figure(label, "largest process", "MB"), target.name, megabytes)
 
 
-def _measure_round(load: Load, target: Target, case: Case) -> tuple[float, Result]:
+def _warm(load: Load, target: Target, case: Case) -> bool:
+    """Send what does not count. Returns whether the target can be measured."""
+    try:
+        send(msgspec.structs.replace(load, count=case.warmup), f"{target.name}: {case.label}")
+    except BenchmarkFailed as error:
+        _bear(target, error)
+        return False
+    return True
+
+
+def _try_round(load: Load, target: Target, case: Case) -> tuple[float, Result, float] | None:
+    """A round's CPU time in seconds, its result, and the largest process's memory in MB; None if a rival failed."""
+    try:
+        with target.group.watch_largest() as samples:
+            cpu_seconds, result = measure_round(load, target, case)
+    except BenchmarkFailed as error:
+        _bear(target, error)
+        return None
+    return cpu_seconds, result, max(samples)
+
+
+def _bear(target: Target, error: BenchmarkFailed) -> None:
+    """What a rival cannot do is said; with anything else the run ends."""
+    if not target.rival:
+        raise error
+    print(f"benchmarks: left out: {error}", file=sys.stderr)
+
+
+def measure_round(load: Load, target: Target, case: Case) -> tuple[float, Result]:
+    """Send a load. Returns the CPU time of it, in seconds, and how it went. Raises BenchmarkFailed."""
     before = target.group.cpu_seconds()
     result = send(load, f"{target.name}: {case.label}")
     time.sleep(_SETTLE_SECONDS)
@@ -77,7 +118,7 @@ def _measure_round(load: Load, target: Target, case: Case) -> tuple[float, Resul
 
 
 def _read_round(
-    case: Case, cpu_seconds: float, result: Result, direct: Result, target: Target
+    case: Case, cpu_seconds: float, result: Result, direct: Sequence[float], target: Target
 ) -> Iterator[tuple[str, str, float]]:
     """Names, units and values of one round's figures."""
     requests = len(result.latencies)
@@ -90,7 +131,7 @@ def _read_round(
             latency = _percentile(result.latencies, percent) * 1000
             yield f"latency p{percent}", "ms", latency
             if not target.direct:
-                yield f"added latency p{percent}", "ms", latency - _percentile(direct.latencies, percent) * 1000
+                yield f"added latency p{percent}", "ms", latency - _percentile(direct, percent) * 1000
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:
@@ -98,15 +139,17 @@ def _percentile(values: Sequence[float], percent: int) -> float:
     return sorted(values)[ceil(len(values) * percent / 100) - 1]
 
 
-def _make_load(case: Case, client: ClientWire, upstream: UpstreamWire, target: Target) -> Load:
-    model = target.model or upstream.model
+def write_load(case: Case, client: ClientWire, upstream: UpstreamWire, target: Target) -> Load:
+    """What a case sends to a target."""
+    model = target.model(upstream) or ""
     before, after = case.write(client, model)
-    path = target.path + (client.stream_path if case.events else client.path).replace("{model}", model)
+    path = (client.stream_path if case.events else client.path).replace("{model}", model)
     if target.direct:
         path = upstream.stream_path if case.events else upstream.path
+    further = "".join(f"{name}: {value}\r\n" for name, value in target.headers.items())
     head = (
         f"POST {path} HTTP/1.1\r\nhost: {target.host}:{target.port}\r\nauthorization: Bearer {target.api_key}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(before) + 8 + len(after)}\r\n\r\n"
+        f"{further}content-type: application/json\r\ncontent-length: {len(before) + 8 + len(after)}\r\n\r\n"
     )
     return Load(
         host=target.host,

@@ -1,12 +1,15 @@
 """What a group of processes costs, as the kernel counts it: see proc(5) and clock_getcpuclockid(3). Linux only."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
+_SAMPLE_SECONDS = 0.25
 
 
 class ProcessGroup:
@@ -35,15 +38,37 @@ class ProcessGroup:
         """The sum of each process's highest resident memory, in MB."""
         return self._memory("VmHWM:")
 
+    @contextmanager
+    def watch_largest(self) -> Iterator[list[float]]:
+        """For the length of a `with`, note again and again how much memory the largest process has, in MB."""
+        samples = [self._largest_mb()]
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(_SAMPLE_SECONDS):
+                samples.append(self._largest_mb())
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield samples
+        finally:
+            ended.set()
+            watcher.join()
+
+    def _largest_mb(self) -> float:
+        return max(self._memories("VmRSS:"), default=0.0)
+
     def _memory(self, name: str) -> float:
-        kilobytes = 0
+        return sum(self._memories(name))
+
+    def _memories(self, name: str) -> Iterator[float]:
         for process, _ in self._members():
             try:
                 status = (process / "status").read_text()
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended meanwhile
-            kilobytes += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith(name))
-        return kilobytes * 1024 / 1e6
+            yield sum(int(line.split()[1]) for line in status.splitlines() if line.startswith(name)) * 1024 / 1e6
 
     def _members(self) -> Iterator[tuple[Path, list[str]]]:
         """The folder in /proc and the fields of `stat`, from the third on, of each member that is alive."""

