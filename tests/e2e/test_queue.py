@@ -52,6 +52,12 @@ def ask(gateway: Gateway, model: str, key: str | None = None, **more: object) ->
     return gateway.post("/v1/chat/completions", body_of(model, **more), key)
 
 
+def queue_ms_in_logs(gateway: Gateway, answer: Answer) -> int | None:
+    told = gateway.get(f"/spend/logs?request_id={answer.headers['x-litellm-call-id']}").json()
+    milliseconds: int | None = told[0]["metadata"]["queue_ms"]
+    return milliseconds
+
+
 def statuses(simulator: Simulator) -> list[int]:
     return [call["status"] for call in simulator.calls()]
 
@@ -67,8 +73,10 @@ def test_a_throttled_call_waits_for_as_long_as_the_upstream_says(
     assert statuses(simulator) == [429, 200]
     assert 900 <= int(answer.headers["x-sekisho-queue-ms"]) <= 15_000
     assert float(answer.headers["x-sekisho-overhead-ms"]) < int(answer.headers["x-sekisho-queue-ms"])
+    assert queue_ms_in_logs(gateway, answer) == int(answer.headers["x-sekisho-queue-ms"])
     answer = ask(gateway, "solo", stream=stream)
     assert "x-sekisho-queue-ms" not in answer.headers
+    assert queue_ms_in_logs(gateway, answer) is None
 
 
 def test_a_wait_that_would_be_too_long_is_refused_at_once(gateway: Gateway, simulator: Simulator) -> None:

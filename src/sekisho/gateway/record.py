@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
@@ -46,6 +47,7 @@ class CallRecord(Struct):
     tell_limits: the headers that say how much the caller may still do.
     booked: the accounts that pay for the call, and whether each is leased; none before it is held.
     overrun: by how many nano-dollars it cost more than was held.
+    lost: what was written down before the request left last: the row to book if the end is never told.
     """
 
     clock: Clock
@@ -72,6 +74,7 @@ class CallRecord(Struct):
     tell_limits: Callable[[], RawHeaders] = _tell_nothing
     booked: Mapping[str, bool] = {}
     overrun: int = 0
+    lost: UsageRow | None = None
 
     def __post_init__(self) -> None:
         self.started = self.clock.now()
@@ -167,34 +170,48 @@ class CallRecord(Struct):
         pairs = ((b"x-litellm-response-cost", cost), (b"x-litellm-key-spend", key_spend))
         return [(name, _dollars(nano)) for name, nano in pairs if nano is not None]
 
-    def row(self, meter: Meter | None) -> UsageRow:
-        """The usage row. Called once, when the call is over."""
-        error = self.error
-        outcome = _Outcome(self._status(), error.status if error else 200, _class_of(error))
-        if meter is None:
-            return self._row(None, Usage(), 0, False, outcome)
-        return self._row(meter, meter.usage, meter.cost, meter.estimated, outcome)
-
     def row_if_lost(self, meter: Meter, expected: Usage) -> UsageRow:
         """The usage row to book if the end of the call, which now goes to an upstream, is never told."""
         cost = meter.price.cost(expected) if meter.price is not None else None
-        return self._row(meter, expected, cost, True, _LOST)
+        self.lost = self._row(meter, expected, cost, True, _LOST)
+        return self.lost
 
-    def _row(self, meter: Meter | None, usage: Usage, cost: int | None, estimated: bool, outcome: _Outcome) -> UsageRow:
+    def row(self, meter: Meter) -> UsageRow:
+        """The usage row. Called once, when the call is over."""
+        if (error := self.error) is not None or self.lost is None or self._tell_attempts():
+            status = "success" if error is None else "client_closed" if isinstance(error, ClientGone) else "failure"
+            outcome = _Outcome(status, error.status if error else 200, _class_of(error))
+            return self._row(meter, meter.usage, meter.cost, meter.estimated, outcome)
+        return replace(  # the first attempt has answered: nothing else has changed since it was made
+            self.lost,
+            ended_at=self._now_ms(),
+            status="success",
+            http_status=200,
+            error_class=None,
+            ttft_ms=_milliseconds(self.first_byte_after),
+            usage=meter.usage,
+            cost_nano=meter.cost,
+            estimated=meter.estimated,
+            overrun_nano=self.overrun or None,
+        )
+
+    def _row(self, meter: Meter, usage: Usage, cost: int | None, estimated: bool, outcome: _Outcome) -> UsageRow:
         caller, call = self.caller, self.call
-        ended = self.started + (self.clock.monotonic() - self.started_monotonic)
         return UsageRow(
             id=self.id,
             caller=_name_caller(caller),
             road=self._road(meter),
+            usage=usage,
+            tags=_join_tags(caller, call),
+            attempts=self._tell_attempts(),
             started_at=int(self.started * 1000),
-            ended_at=int(ended * 1000),
+            ended_at=self._now_ms(),
+            ttft_ms=_milliseconds(self.first_byte_after),
+            queued_ms=_milliseconds(self.queued or None),
             model=_asked(self.model, call)[:250],
+            cost_nano=cost,
             status=outcome.status,
             http_status=outcome.http_status,
-            ttft_ms=None if self.first_byte_after is None else int(self.first_byte_after * 1000),
-            usage=usage,
-            cost_nano=cost,
             error_class=outcome.error_class,
             estimated=estimated,
             streamed=call.stream if call else False,
@@ -205,12 +222,14 @@ class CallRecord(Struct):
             parent_id=call.parent_id if call else None,
             end_user=call.end_user if call else None,
             requester_ip=self.client_ip,
-            tags=_join_tags(caller, call),
             retries=self.retries,
             fallbacks=self.fallbacks,
             overrun_nano=self.overrun or None,
-            attempts=self._tell_attempts(),
         )
+
+    def _now_ms(self) -> int:
+        """The time, in milliseconds since the epoch, by the clock that is never put back."""
+        return int((self.started + self.clock.monotonic() - self.started_monotonic) * 1000)
 
     def _tell_attempts(self) -> tuple[UsageAttempt, ...]:
         """Every attempt, unless the first has answered, which the row says anyway."""
@@ -222,9 +241,9 @@ class CallRecord(Struct):
             for each in attempts
         )
 
-    def _road(self, meter: Meter | None) -> UsageRoad:
+    def _road(self, meter: Meter) -> UsageRoad:
         group = self.group or (self.model.group if self.model else None)
-        version = meter.price.version if meter and meter.price else None
+        version = meter.price.version if meter.price else None
         if (target := self.target) is None:
             return UsageRoad(self.call_type, group, price_version=version)
         return UsageRoad(
@@ -238,11 +257,6 @@ class CallRecord(Struct):
             version,
             target.simulated,
         )
-
-    def _status(self) -> str:
-        if self.error is None:
-            return "success"
-        return "client_closed" if isinstance(self.error, ClientGone) else "failure"
 
 
 def _asked(model: ChosenModel | None, call: ClientCall | None) -> str:
@@ -263,6 +277,10 @@ def _join_tags(caller: Caller | None, call: ClientCall | None) -> tuple[str, ...
     """The tags of the key and those of the call, each once."""
     own, more = caller.tags if caller else (), call.tags if call else ()
     return tuple(dict.fromkeys([*own, *more])) if own or more else ()
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * 1000)
 
 
 def _class_of(error: SekishoError | None) -> str | None:

@@ -300,6 +300,7 @@ class UsageRow(Struct, frozen=True, kw_only=True, array_like=True):
     id: the call's id, a UUID.
     caller, road: what repeats from call to call.
     started_at, ended_at: milliseconds since the epoch. `ttft_ms`: until the first token, None if there was none.
+    queued_ms: how long it waited in line for room at an upstream, None if it did not.
     model: as the caller asked.
     cost_nano: None when the price is unknown.
     status: `success`, `failure` or `client_closed`; http_status: what the client got (499 if it had left).
@@ -314,14 +315,17 @@ class UsageRow(Struct, frozen=True, kw_only=True, array_like=True):
     id: str
     caller: UsageCaller
     road: UsageRoad
+    usage: Usage = Usage()
+    tags: tuple[str, ...] = ()
+    attempts: tuple[UsageAttempt, ...] = ()
     started_at: int
     ended_at: int
+    ttft_ms: int | None = None
+    queued_ms: int | None = None
     model: str
+    cost_nano: int | None = None
     status: str
     http_status: int
-    ttft_ms: int | None = None
-    usage: Usage = Usage()
-    cost_nano: int | None = None
     error_class: str | None = None
     estimated: bool = False
     streamed: bool = False
@@ -332,8 +336,6 @@ class UsageRow(Struct, frozen=True, kw_only=True, array_like=True):
     parent_id: str | None = None
     end_user: str | None = None
     requester_ip: str | None = None
-    tags: tuple[str, ...] = ()
     retries: int = 0
     fallbacks: int = 0
     overrun_nano: int | None = None
-    attempts: tuple[UsageAttempt, ...] = ()

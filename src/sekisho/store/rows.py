@@ -5,6 +5,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 from sqlalchemy import RowMapping
 
 from sekisho.core.usage import Usage
@@ -17,7 +18,6 @@ AnyRecord = TypeVar("AnyRecord", bound=Struct)
 _KINDS: Final = Usage.__struct_fields__
 _CALLERS: Final = ("model", "session_id", "agent", "agent_version", "agent_id", "parent_id", "end_user")
 _LONGEST: Final = 256
-_MADE: Final = frozenset({"caller", "road", "usage", "tags", "attempts"})
 
 
 def to_row(record: Struct) -> dict[str, Any]:
@@ -47,62 +47,35 @@ def tidy(row: UsageRow) -> UsageRow:
 
 
 def usage_to_values(row: UsageRow, caller_id: int, road_id: int) -> Values:
-    """The values of a usage row, for `USAGE_COLUMNS`; no tags are stored as nothing."""
-    usage = row.usage
+    """The values of a usage row, for `USAGE_COLUMNS`; no tags and no attempts are stored as nothing."""
+    identity, _, _, usage, tags, attempts, *rest = astuple(row)
     return (
-        bytes.fromhex(row.id.replace("-", "")),
+        bytes.fromhex(identity.replace("-", "")),
         caller_id,
         road_id,
-        row.started_at,
-        row.ended_at,
-        row.ttft_ms,
-        row.model,
-        usage.input,
-        usage.output,
-        usage.cache_read,
-        usage.cache_write_5m,
-        usage.cache_write_1h,
-        usage.reasoning,
-        row.cost_nano,
-        row.status,
-        row.http_status,
-        row.error_class,
-        row.estimated,
-        row.streamed,
-        row.session_id,
-        row.agent,
-        row.agent_version,
-        row.agent_id,
-        row.parent_id,
-        row.end_user,
-        row.requester_ip,
-        msgspec.json.encode(row.tags).decode() if row.tags else None,
-        row.retries,
-        row.fallbacks,
-        row.overrun_nano,
-        msgspec.json.encode(row.attempts).decode() if row.attempts else None,
+        *astuple(usage),
+        msgspec.json.encode(tags).decode() if tags else None,
+        msgspec.json.encode(attempts).decode() if attempts else None,
+        *rest,
     )
 
 
-USAGE_COLUMNS: Final = (
-    *("id", "caller_id", "road_id", "started_at", "ended_at", "ttft_ms", "model"),
-    *_KINDS,
-    *("cost_nano", "status", "http_status", "error_class", "estimated", "streamed"),
-    *("session_id", "agent", "agent_version", "agent_id", "parent_id", "end_user", "requester_ip", "tags"),
-    *("retries", "fallbacks", "overrun_nano", "attempts"),
-)
+_MADE: Final = ("id", "caller", "road", "usage", "tags", "attempts")
+_PLAIN: Final = UsageRow.__struct_fields__[len(_MADE) :]
+"""The fields of a usage row that are stored as they are; those of `_MADE` are before them."""
+USAGE_COLUMNS: Final = ("id", "caller_id", "road_id", *_KINDS, "tags", "attempts", *_PLAIN)
 
 
 def usage_from_row(row: RowMapping) -> UsageRow:
     """The record of a row of `calls`."""
-    fields = {name: row[name] for name in UsageRow.__struct_fields__ if name not in _MADE}
     return UsageRow(
-        **fields,
+        id=row["id"],
         caller=UsageCaller(*(row[name] for name in UsageCaller.__struct_fields__)),
         road=UsageRoad(*(row[name] for name in UsageRoad.__struct_fields__)),
         usage=Usage(*(row[kind] for kind in _KINDS)),
         tags=tuple(row["tags"] or ()),
         attempts=msgspec.convert(row["attempts"] or (), tuple[UsageAttempt, ...]),
+        **{name: row[name] for name in _PLAIN},
     )
 
 

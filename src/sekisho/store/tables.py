@@ -208,7 +208,7 @@ usage: Final = sa.Table(
     sa.Column("id", UuidBytes, primary_key=True),
     *(required(name, sa.Integer) for name in ("caller_id", "road_id")),
     *(required(name, sa.BigInteger) for name in ("started_at", "ended_at")),
-    sa.Column("ttft_ms", sa.Integer),
+    *(sa.Column(name, sa.Integer) for name in ("ttft_ms", "queued_ms")),
     required("model", sa.Text),
     *(
         required(kind, sa.BigInteger)

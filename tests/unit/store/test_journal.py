@@ -31,6 +31,7 @@ LEASED = {KEY_MONEY: True}
 async def test_a_row_comes_back_as_it_was_recorded(store: Store) -> None:
     full = usage_row(
         ttft_ms=12,
+        queued_ms=3,
         key_alias="ci",
         model_group="claude",
         deployment_id="d1",

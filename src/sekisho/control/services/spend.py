@@ -185,6 +185,7 @@ def _metadata(row: UsageRow) -> dict[str, Any]:
         "overrun_nano": row.overrun_nano,
         "price_version": row.road.price_version,
         "ttft_ms": row.ttft_ms,
+        "queue_ms": row.queued_ms,
         "account": row.road.account,
         "region": row.road.region,
         "simulated": row.road.simulated,

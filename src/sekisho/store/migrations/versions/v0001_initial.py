@@ -223,6 +223,7 @@ def _create_usage() -> None:
         sa.Column("road_id", sa.Integer, nullable=False),
         *map(_number, ("started_at", "ended_at")),
         sa.Column("ttft_ms", sa.Integer),
+        sa.Column("queued_ms", sa.Integer),
         _text("model", nullable=False),
         *map(_number, ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")),
         sa.Column("cost_nano", sa.BigInteger),
