@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Usage(Struct, frozen=True, array_like=True):
+class Usage(Struct, frozen=True):
     """Token counts of one call. The kinds of input do not overlap; `reasoning` is a part of `output`."""
 
     input: int = 0
