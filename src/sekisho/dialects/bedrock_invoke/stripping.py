@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from sekisho.core.model import ModelFacts
 from sekisho.dialects.anthropic_messages.calling.passing import Passage
@@ -59,28 +59,50 @@ class _Block(Struct):
     content: "str | list[_Block] | dict[str, Raw] | None" = None
 
 
+class _Tool(Struct):
+    """What of a tool Bedrock may refuse."""
+
+    type: object = None
+    eager_input_streaming: object = UNSET
+    defer_loading: object = UNSET
+    input_examples: object = UNSET
+    allowed_callers: object = UNSET
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has nothing of that, and is the client's own."""
+        members = (self.eager_input_streaming, self.defer_loading, self.input_examples, self.allowed_callers)
+        return self.type in (None, "custom") and members.count(UNSET) == len(members)
+
+
+_SOURCE: Final = b'"source"'
+_MARK: Final = b'"cache_control"'
 _decode_blocks = msgspec.json.Decoder(list[_Block]).decode
+_decode_plain_tools = msgspec.json.Decoder(list[_Tool]).decode
 
 
 def names_sources(members: dict[str, Raw]) -> bool:
     """Whether pictures or files are told by address, which Bedrock does not fetch."""
-    blocks = _look_into(members.get("messages"))
+    blocks = _look_into(members.get("messages"), _SOURCE)
     return any(isinstance(block.source, _Source) and block.source.type in _UNREADABLE for block in blocks)
 
 
-def _look_into(raw: Raw | None) -> Iterator[_Block]:
-    """The blocks of a member; none where it is of another shape, which the upstream will say."""
+def _look_into(raw: Raw | None, name: bytes) -> list[_Block]:
+    """The blocks of a member that may have one called `name`; none where it is of another shape or nobody has it.
+
+    Of another shape is for the upstream to say.
+    """
+    if raw is None or name not in bytes(raw):
+        return []
+    found: list[_Block] = []
     try:
-        yield from _flatten(_decode_blocks(raw or b"[]"))
+        level = _decode_blocks(raw)
     except _UNREADABLE_JSON:
-        return
-
-
-def _flatten(blocks: list[_Block], levels: int = _DEEPEST_BLOCK) -> Iterator[_Block]:
-    for block in blocks:
-        yield block
-        if levels > 1 and isinstance(block.content, list):
-            yield from _flatten(block.content, levels - 1)
+        return []
+    for _ in range(_DEEPEST_BLOCK):
+        found += level
+        level = [inner for block in level if isinstance(block.content, list) for inner in block.content]
+    return found
 
 
 def strip_for_bedrock(passage: Passage, facts: ModelFacts) -> str | None:
@@ -118,6 +140,8 @@ def _strip_tools(passage: Passage, facts: ModelFacts) -> None:
     if "tools" not in passage.members:
         return
     try:
+        if all(tool.is_plain for tool in _decode_plain_tools(passage.members["tools"])):
+            return
         tools = _decode_tools(passage.members["tools"])
     except _UNREADABLE_JSON:
         return
@@ -183,7 +207,7 @@ def _strip_cache_marks(passage: Passage, facts: ModelFacts) -> None:
     """Members of marks that the model does not take: `scope` never, and an hour's life on newer ones only."""
     names = ["scope"] if facts.cache_ttl_1h or facts.family != "claude" else ["scope", "ttl"]
     for member in ("system", "tools", "messages"):
-        seen = [block.cache_control for block in _look_into(passage.members.get(member)) if block.cache_control]
+        seen = [block.cache_control for block in _look_into(passage.members.get(member), _MARK) if block.cache_control]
         if not any(getattr(mark, name) is not None for mark in seen for name in names):
             continue
         value = _read(passage.members, member)

@@ -33,6 +33,7 @@ from sekisho.dialects.common.sealed import has_sealed_signature
 from sekisho.dialects.common.wishes import leave_out_gateway_fields
 
 # As the reasoning of an upstream that signs none comes back.
+_SIGNATURE: Final = b'"signature"'
 _EMPTY_SIGNATURE: Final = re.compile(rb'"signature"\s*:\s*""')
 # LiteLLM's clients put these beside Anthropic's `user_id`.
 _GATEWAY_METADATA: Final = frozenset({"tags", "session_id", "trace_id"})
@@ -119,7 +120,6 @@ def _needs_translation(members: dict[str, Raw], facts: ModelFacts, betas: list[s
     """Whether anything in it is not taken as it is: tool names, system turns, others' reasoning, the answer's form."""
     try:
         tools = _decode_tools(members.get("tools", b"[]")) if _is_said(members.get("tools")) else []
-        turns = _decode_turns(members.get("messages", b"[]"))
         output = _decode_members(members["output_config"]) if _is_said(members.get("output_config")) else {}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False  # the upstream will say what is wrong with it
@@ -128,14 +128,23 @@ def _needs_translation(members: dict[str, Raw], facts: ModelFacts, betas: list[s
     if _has_foreign_reasoning(members.get("messages", b"[]")):
         return True
     may_have_system_turns = facts.betas is None or any(beta.startswith(_SYSTEM_TURNS_BETA) for beta in betas)
-    if not may_have_system_turns and any(turn.role == "system" for turn in turns):
+    if not may_have_system_turns and _has_system_turn(members.get("messages", b"[]")):
         return True
     wants_json = _is_said(output.get("format")) or _is_said(members.get("output_format"))
     return wants_json and facts.family == "claude" and not facts.json_schema
 
 
+def _has_system_turn(messages: bytes) -> bool:
+    try:
+        return any(turn.role == "system" for turn in _decode_turns(messages))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False  # the upstream will say what is wrong with it
+
+
 def _has_foreign_reasoning(messages: bytes) -> bool:
     """Whether there is reasoning that another vendor's model gave, after a change of models: Claude refuses it."""
+    if _SIGNATURE not in bytes(messages):
+        return False
     if has_sealed_signature(messages):
         return True
     if _EMPTY_SIGNATURE.search(messages) is None:
