@@ -139,7 +139,7 @@ class Gate:
         held = future.hold_with(hold)
         watch.stop("reserve")
         record.booked, record.ceiling = hold.booked, held.ceiling
-        candidate = next(iter(plan.roads.asked.candidates))
+        candidate = next(iter(plan.roads.asked))
         record.group, record.target = plan.group, candidate.target
         meter.taken_by(record.target)
         self.store.journal.sent(record.row_if_lost(meter, held.expected), hold.booked)

@@ -93,7 +93,7 @@ class _Scene:
     def choose(self, call: ClientCall) -> Candidate:
         """The candidate that one call would try first."""
         roads = find_roads(self.world, _CALLER, "sonnet", call, "chat", self.access, self.meter)
-        return next(iter(roads.asked.candidates))
+        return next(iter(roads.asked))
 
     def route(self, call: ClientCall, usage: Usage | None = _USAGE) -> None:
         """One call's way: chosen, begun, answered, finished."""

@@ -19,12 +19,12 @@ from sekisho.gateway.queueing import Queue
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.roads import World, find_roads
 from sekisho.gateway.traffic import Traffic
-from sekisho.gateway.ways import Candidate, Road, Roads
+from sekisho.gateway.ways import Candidate, Roads
 from sekisho.http.client import UpstreamClient
 from sekisho.ledger.estimate import Estimator
 from sekisho.policy.naming import ChosenModel
 from tests.simulation.bedrock import FACTS, Bedrock, Place, Prompt
-from tests.support.routing import make_deployment, make_target
+from tests.support.routing import StillRoad, make_deployment, make_target
 
 GROUP = "sonnet"
 PINNED = "perfect stickiness"
@@ -78,7 +78,7 @@ class Gateway:
         call = _make_call(prompt)
         roads = find_roads(self._world, caller, GROUP, call, "chat", self._access, meter)
         attempts: Attempts[tuple[str, Usage, float]] = Attempts(
-            lambda candidate: self._try_once(candidate, prompt, meter),
+            try_once=lambda candidate: self._try_once(candidate, prompt, meter),
             call=call,
             snapshot=self._world.snapshot,
             access=self._access,
@@ -106,8 +106,8 @@ class Gateway:
         number = Random(session).randrange(len(self._world.snapshot.deployments))
         deployment = self._world.snapshot.deployments[number]
         target = self._world.targets[deployment.id]
-        (load,) = {candidate.load for candidate in roads.asked.candidates}
-        return Roads(Road(GROUP, [Candidate(deployment, target, load=load)], (target,)))
+        (load,) = {candidate.load for candidate in roads.asked}
+        return Roads(StillRoad(GROUP, [Candidate(deployment, target, load=load)], (target,)))
 
 
 def _make_call(prompt: Prompt) -> ClientCall:

@@ -1,6 +1,6 @@
 """Deployments and targets for tests of the choice among them, with nothing behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from types import MappingProxyType
 from typing import Any, cast
@@ -12,6 +12,7 @@ from sekisho.core.clock import ManualClock
 from sekisho.core.model import ModelFacts
 from sekisho.core.money import Price, Rates
 from sekisho.core.target import Target
+from sekisho.gateway.ways import Candidate
 from sekisho.policy.routing.fleet import Fleet
 from sekisho.policy.routing.lane import Lanes
 from sekisho.policy.routing.load import Load
@@ -38,6 +39,20 @@ class StillTarget(Struct, frozen=True, kw_only=True):
     account: str | None = "1"
     region: str | None = "us-east-1"
     simulated: bool = True
+
+
+class StillRoad(Struct, frozen=True):
+    """A road on which these candidates stand."""
+
+    group: str
+    candidates: Sequence[Candidate]
+    targets: Sequence[Target] = ()
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self.candidates)
+
+    def everyone(self) -> Sequence[Candidate]:
+        return ()
 
 
 def make_deployment(name: str, group: str = "sonnet", **more: Any) -> Deployment:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from itertools import chain
 from typing import Generic, TypeVar
 
+from msgspec import Struct
+
 from sekisho.config.snapshot import Snapshot
 from sekisho.core.chat import ClientCall
 from sekisho.core.errors import SekishoError, UpstreamError, UpstreamMisconfigured, UpstreamUnavailable
@@ -28,7 +30,7 @@ from sekisho.telemetry.log import log_upstream_failure
 _Done = TypeVar("_Done")
 
 
-class Attempts(Generic[_Done]):
+class Attempts(Struct, Generic[_Done], kw_only=True):
     """Makes the attempts; the meter and the record are told of each.
 
     try_once: what is done at a target. enter: called before attempts at another model group than the one that the call
@@ -37,43 +39,25 @@ class Attempts(Generic[_Done]):
     where it does not wait.
     """
 
-    __slots__ = (
-        *("_access", "_call", "_enter", "_fitting", "_keep_open", "_meter", "_record", "_served_by", "_snapshot"),
-        *("_trip", "_try_once"),
-    )
-
-    def __init__(
-        self,
-        try_once: Callable[[Candidate], Awaitable[_Done]],
-        *,
-        call: ClientCall,
-        snapshot: Snapshot,
-        access: UpstreamAccess,
-        meter: Meter,
-        record: CallRecord,
-        enter: Callable[[str], Awaitable[None]] | None = None,
-        fitting: Fitting | None = None,
-        keep_open: KeepOpen | None = None,
-    ) -> None:
-        self._try_once = try_once
-        self._call = call
-        self._snapshot = snapshot
-        self._access = access
-        self._meter = meter
-        self._record = record
-        self._enter = enter
-        self._fitting = fitting
-        self._keep_open = keep_open if snapshot.queue.max_seconds > 0 else None
-        self._trip: Trip | None = None
-        self._served_by: tuple[Attempt, Candidate] | None = None
+    try_once: Callable[[Candidate], Awaitable[_Done]]
+    call: ClientCall
+    snapshot: Snapshot
+    access: UpstreamAccess
+    meter: Meter
+    record: CallRecord
+    enter: Callable[[str], Awaitable[None]] | None = None
+    fitting: Fitting | None = None
+    keep_open: KeepOpen | None = None
+    _trip: Trip | None = None
+    _served_by: tuple[Attempt, Candidate] | None = None
 
     async def first_that_succeeds(self, roads: Roads) -> _Done:
         """What the first target that succeeds gives. Raises the error that says most about why there is none."""
-        seconds = self._call.timeout or self._snapshot.request_timeout
+        seconds = self.call.timeout or self.snapshot.request_timeout
         search: Search[_Done] | None = None
         try:
-            with Limit(self._access.alarm, seconds) as limit:
-                upcoming = iter(roads.asked.candidates)
+            with Limit(self.access.alarm, seconds) as limit:
+                upcoming = iter(roads.asked)
                 first, failure = next(upcoming, None), None
                 if first is not None:
                     if not self._is_free(first):
@@ -95,24 +79,27 @@ class Attempts(Generic[_Done]):
         self, candidate: Candidate, group: str, *, repeated: bool = False, trip: Trip | None = None
     ) -> _Done:
         """One attempt at a deployment of a group; `trip` is there where it has begun already. Raises its failure."""
-        attempt = self._record.begin_attempt(candidate.target, group)
-        trip = trip or self._begin_trip(candidate)
+        access, target, load = self.access, candidate.target, candidate.load
+        attempt = self.record.begin_attempt(target, group)
+        if trip is None and load is not None:
+            probes = candidate.full and self.keep_open is not None
+            trip = access.queue.begin(candidate) if probes else access.traffic.begin(target, load)
         try:
-            done = await self._try_once(candidate)
+            done = await self.try_once(candidate)
         except SekishoError as error:
             if repeated and isinstance(error, UpstreamMisconfigured):  # fresh credentials have not mended it
                 error.verdict = "elsewhere"
-            self._meter.not_taken()
-            self._record.end_attempt(attempt, error)
-            log_upstream_failure(self._record.id, candidate.target, error, attempt.ms)
+            self.meter.not_taken()
+            self.record.end_attempt(attempt, error)
+            log_upstream_failure(self.record.id, target, error, attempt.ms)
             if trip is not None:
-                trip.failed(error, find_rules(self._snapshot, candidate.deployment))
+                trip.failed(error, find_rules(self.snapshot, candidate.deployment))
             raise
         except BaseException:  # cancelled: nothing is known of the target
             if trip is not None:
                 trip.finished(None)
             raise
-        self._record.end_attempt(attempt)
+        self.record.end_attempt(attempt)
         if trip is not None:
             trip.answered()
         self._trip, self._served_by = trip, (attempt, candidate)
@@ -122,40 +109,33 @@ class Attempts(Generic[_Done]):
         """What had begun to answer broke down."""
         assert self._served_by is not None
         attempt, candidate = self._served_by
-        self._record.end_attempt(attempt, error)
+        self.record.end_attempt(attempt, error)
         if self._trip is not None:
-            self._trip.failed(error, find_rules(self._snapshot, candidate.deployment))
+            self._trip.failed(error, find_rules(self.snapshot, candidate.deployment))
 
     def finish(self) -> None:
         """The call is over."""
         if self._trip is not None:
-            self._trip.finished(self._meter.usage)
+            self._trip.finished(self.meter.usage)
 
     def _is_free(self, candidate: Candidate) -> bool:
         """Whether an attempt can be made at once, and may be; if it is to be a probe, it is one from now on."""
-        access, target = self._access, candidate.target
-        if candidate.wait > 0 or (self._fitting is not None and self._fitting.overflows(target)):
+        access, target = self.access, candidate.target
+        if candidate.wait > 0 or (self.fitting is not None and self.fitting.overflows(target)):
             return False
-        now, rests = self._record.clock.monotonic(), access.traffic.lanes.rests
+        now, rests = self.record.clock.monotonic(), access.traffic.lanes.rests
         if candidate.load is None:  # such a call does not tell how its probe went
             return rests.remaining(target.bucket, target.deployment_id, now) <= 0
-        if self._keep_open is not None and access.queue.is_full(candidate, now):
+        if self.keep_open is not None and access.queue.is_full(candidate, now):
             return False
         return rests.let_pass(target.bucket, target.deployment_id, now)
 
-    def _begin_trip(self, candidate: Candidate) -> Trip | None:
-        if candidate.load is None:
-            return None
-        if candidate.full and self._keep_open is not None:
-            return self._access.queue.begin(candidate)
-        return self._access.traffic.begin(candidate.target, candidate.load)
-
     def _begin_search(self, roads: Roads, seconds: float) -> "Search[_Done]":
-        access, call, record, snapshot = self._access, self._call, self._record, self._snapshot
+        access, call, record, snapshot = self.access, self.call, self.record, self.snapshot
         waiting = None
-        if self._keep_open is not None and record.caller is not None:
+        if self.keep_open is not None and record.caller is not None:
             caller, settings = record.caller, snapshot.queue
-            waiting = Waiting(access.queue, access.traffic, settings, caller, call, record, self._keep_open)
+            waiting = Waiting(access.queue, access.traffic, settings, caller, call, record, self.keep_open)
         return Search(
             self.make,
             roads,
@@ -163,8 +143,8 @@ class Attempts(Generic[_Done]):
             snapshot=snapshot,
             access=access,
             record=record,
-            enter=self._enter,
-            fitting=self._fitting,
+            enter=self.enter,
+            fitting=self.fitting,
             waiting=waiting,
             seconds=seconds,
         )

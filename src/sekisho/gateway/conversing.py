@@ -1,6 +1,6 @@
 """Put a conversation to a target: in the client's own bytes where it speaks their format, translated otherwise."""
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from sekisho.core.chat import ChatRequest
 from sekisho.core.wire import UpstreamDialect, WireRequest, WriteOptions
@@ -13,18 +13,15 @@ from sekisho.http.failures import TimedOut
 from sekisho.policy.caching import mark_for_caching
 
 
-class Conversing:
+class Conversing(Struct):
     """One call's conversation, and how it is put to one target after the other."""
 
-    __slots__ = ("_completed", "_work")
-
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._completed: ChatRequest | None = None
+    work: Work
+    _completed: ChatRequest | None = None
 
     async def try_once(self, candidate: Candidate) -> Reply:
         """One attempt. Returns with the whole answer, or when the first event of a stream has come."""
-        work, target = self._work, candidate.target
+        work, target = self.work, candidate.target
         call, record, dialects = work.call, work.record, work.rooms.access.dialects
         name = choose_dialect(target, "chat", call.family, dialects)
         dialect: UpstreamDialect = dialects[name]
@@ -47,16 +44,16 @@ class Conversing:
 
     async def _await_first_token(self, candidate: Candidate, reply: Reply) -> None:
         """What only announces an answer keeps a connection busy, so that the first token needs a limit of its own."""
-        seconds = find_timeouts(self._work, candidate.deployment).first
+        seconds = find_timeouts(self.work, candidate.deployment).first
         try:
-            with Limit(self._work.rooms.access.alarm, seconds):
+            with Limit(self.work.rooms.access.alarm, seconds):
                 await reply.await_first_event()
         except TimeoutError as error:
             raise explain(TimedOut(f"no first token within {seconds:g} s"), candidate.target) from error
 
     async def _translate(self, dialect: UpstreamDialect, candidate: Candidate, options: WriteOptions) -> WireRequest:
         chat, facts = await self._complete_chat(), candidate.target.facts
-        if self._work.snapshot.prompt_caching:
+        if self.work.snapshot.prompt_caching:
             mark_for_caching(chat, facts)
         wire = dialect.write_request(chat, facts, options)
         if not chat.omitted:
@@ -67,7 +64,7 @@ class Conversing:
     async def _complete_chat(self) -> ChatRequest:
         """The neutral conversation with what it lacks: files named by URL, reasoning that the client did not return."""
         if self._completed is None:
-            work = self._work
+            work = self.work
             chat = work.call.chat
             await work.rooms.attachments.fill(chat)
             assert work.record.caller is not None

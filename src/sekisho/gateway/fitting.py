@@ -1,5 +1,7 @@
 """Whether the candidates for a call can carry it: the size of its prompt, and what its conversation needs."""
 
+from msgspec import Struct
+
 from sekisho.core.chat import ClientCall
 from sekisho.core.errors import CallerError
 from sekisho.core.target import Target
@@ -10,22 +12,24 @@ _LONG_CONTEXT = "context-1m"
 """What Anthropic's `anthropic-beta` for a million tokens begins with; then the model's usual limit does not count."""
 
 
-class Fitting:
-    """One call's fit. The conversation is read only when something depends on it."""
+class Fitting(Struct):
+    """One call's fit. The conversation is read only when something depends on it.
 
-    def __init__(self, call: ClientCall, request_bytes: int, estimator: Estimator, *, precheck: bool) -> None:
-        self._call = call
-        self._bytes = request_bytes
-        self._estimator = estimator
-        self._precheck = precheck
-        self._read = False
-        self._needs: Needs | None = None
-        self._file_bytes = 0
+    precheck: whether prompts that are too long are to be found out.
+    """
+
+    call: ClientCall
+    request_bytes: int
+    estimator: Estimator
+    precheck: bool
+    _read: bool = False
+    _needs: Needs | None = None
+    _file_bytes: int = 0
 
     def overflows(self, target: Target) -> bool:
         """Whether the prompt is certainly too long for the model; never where that is not to be checked."""
         most = target.facts.max_input_tokens
-        if not self._precheck or most is None or self._bytes <= most:  # no token is shorter than a byte
+        if not self.precheck or most is None or self.request_bytes <= most:  # no token is shorter than a byte
             return False
         if not is_certainly_too_long(self._tokens(target), target.facts):
             return False
@@ -38,19 +42,17 @@ class Fitting:
         return find_obstacle(self._needs, self._tokens(target), target.facts, target.price, meant_for.facts)
 
     def _tokens(self, target: Target) -> int:
-        return self._estimator.input_tokens(target.upstream_model, max(1, self._bytes - self._file_bytes))
+        return self.estimator.input_tokens(target.upstream_model, max(1, self.request_bytes - self._file_bytes))
 
     def _wants_long_context(self) -> bool:
-        return (
-            _LONG_CONTEXT in self._call.headers.get("anthropic-beta", "") or _LONG_CONTEXT.encode() in self._call.body
-        )
+        return _LONG_CONTEXT in self.call.headers.get("anthropic-beta", "") or _LONG_CONTEXT.encode() in self.call.body
 
     def _read_conversation(self) -> None:
         if self._read:
             return
         self._read = True
         try:
-            chat = self._call.chat
+            chat = self.call.chat
         except CallerError:  # its own format may know more than the neutral form; other formats will not do
             return
         self._needs, self._file_bytes = read_needs(chat), weigh_files(chat)

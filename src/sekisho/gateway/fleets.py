@@ -47,13 +47,13 @@ class Fleets:
         self._lanes = lanes
         self._clock = clock
         self._known: dict[_Key, PreparedFleet] = {}
-        self._deployments: tuple[Deployment, ...] | None = None
+        self.deployments: tuple[Deployment, ...] | None = None
+        """Those whose quotas count."""
 
     def adopt(self, snapshot: Snapshot, targets: Mapping[str, Target]) -> None:
         """Let the quotas count that this configuration states."""
-        if snapshot.deployments is not self._deployments:
-            self._deployments = snapshot.deployments
-            self._lanes.state_quotas(_gather_quotas(snapshot.deployments, targets))
+        self.deployments = snapshot.deployments
+        self._lanes.state_quotas(_gather_quotas(snapshot.deployments, targets))
 
     def find(
         self,

@@ -59,11 +59,9 @@ def forecast(estimator: Estimator, meter: Meter, terms: Terms, call: ClientCall,
     """Forecast a call that the meter has weighed. Counting tokens costs nothing."""
     if operation == "count_tokens":
         return _NOTHING
-    first, *others = terms.models
-    likely = meter.expect(first)
-    most = likely.most_input
-    for model in others:
-        most = max(most, estimator.most_input(model, meter.request_bytes))
+    models = terms.models
+    likely = meter.expect(models[0])
+    most = likely.most_input if len(models) == 1 else estimator.most_input(models, meter.request_bytes)
     if operation == "embeddings":
         ask = Ask(input=most, output=0, ceiling=0, caches="no", price=terms.price)
         return Forecast(ask, Usage(input=likely.input), bounded=True)

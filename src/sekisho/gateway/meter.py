@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from sekisho.core.events import Event, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
 from sekisho.core.money import Price
 from sekisho.core.target import Target
@@ -9,31 +11,30 @@ from sekisho.core.usage import Usage
 from sekisho.ledger.estimate import Estimator, Expectation
 
 
-class Meter:
+class Meter(Struct):
     """Counts one call, from the moment an upstream took it.
 
     The upstream's own report is what counts. Where there is none, because the client or the upstream left early, the
-    tokens are estimated from the bytes that went both ways. `owner` and `request_bytes` are set once they are known.
+    tokens are estimated from the bytes that went both ways. `owner` and `request_bytes` are set once they are known;
+    `price` is that of the upstream that took the call, None when it is unpriced.
     """
 
-    def __init__(self, estimator: Estimator) -> None:
-        self.owner = ""
-        self.request_bytes = 0
-        self._estimator = estimator
-        self._answer_bytes = 0
-        self._expected: tuple[str, Expectation] | None = None
-        self.price: Price | None = None
-        """The price of the upstream that took the call; None when unpriced."""
-        self._target: Target | None = None
-        self._reported: Usage | None = None
-        self._cost: int | None = None
-        """Of what is reported, once it is reckoned."""
+    estimator: Estimator
+    owner: str = ""
+    request_bytes: int = 0
+    price: Price | None = None
+    _answer_bytes: int = 0
+    _expected: tuple[str, Expectation] | None = None
+    _target: Target | None = None
+    _reported: Usage | None = None
+    _cost: int | None = None
+    """Of what is reported, once it is reckoned."""
 
     def expect(self, model: str) -> Expectation:
         """What the call will probably use at a model (by the upstream's name), as far as its size tells."""
         known, self._expected = self._expected, None
         if known is None or known[0] != model:
-            known = (model, self._estimator.expect(self.owner, model, self.request_bytes))
+            known = (model, self.estimator.expect(self.owner, model, self.request_bytes))
         self._expected = known
         return known[1]
 
@@ -64,7 +65,7 @@ class Meter:
         """Take the upstream's own count."""
         self._reported, self._cost = usage, None
         if self._target is not None:
-            self._estimator.learn(self.owner, self._target.upstream_model, self.request_bytes, usage)
+            self.estimator.learn(self.owner, self._target.upstream_model, self.request_bytes, usage)
 
     def report_whole(self, usage: Usage, answer_bytes: int) -> None:
         """Take the count of a whole answer; an upstream that tells none (all zero) is estimated by the bytes."""
@@ -87,8 +88,8 @@ class Meter:
             return Usage()
         model = self._target.upstream_model
         return Usage(
-            input=self._estimator.input_tokens(model, self.request_bytes),
-            output=self._estimator.output_tokens(self._answer_bytes),
+            input=self.estimator.input_tokens(model, self.request_bytes),
+            output=self.estimator.output_tokens(self._answer_bytes),
         )
 
     @property

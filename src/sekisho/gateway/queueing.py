@@ -86,7 +86,8 @@ class Queue:
     def is_full(self, candidate: Candidate, now: float) -> bool:
         """Whether a call cannot go there now because of those that went or wait there before."""
         bucket, lanes = candidate.target.bucket, self._traffic.lanes
-        if bucket in self._lines or lanes.rests.is_throttled(bucket, now) or self._is_busy(candidate, now):
+        busy = candidate.most_parallel is not None and self._is_busy(candidate, now)
+        if busy or bucket in self._lines or lanes.rests.is_throttled(bucket, now):
             return True
         if not candidate.full or lanes.headroom(bucket).fits(find_load(candidate), 0, 0, now):
             return False

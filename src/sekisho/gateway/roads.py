@@ -13,7 +13,7 @@ from sekisho.core.wire import Operation
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.networks import Network, find_budgeted, make_network
 from sekisho.gateway.outbound import UpstreamAccess
-from sekisho.gateway.ways import Candidate, Road, Roads
+from sekisho.gateway.ways import Candidate, ClosedRoad, Road, Roads
 from sekisho.policy.routing.fleet import Fleet
 from sekisho.policy.routing.load import Load
 from sekisho.policy.routing.plan import line_up
@@ -45,15 +45,15 @@ class World(Struct, frozen=True):
         force_setattr(self, "networks", {})
 
 
-class Lineup(Struct, frozen=True):
-    """The candidates of one group. Whenever they are gone through, each is chosen only when its turn comes.
+class OpenRoad(Struct, frozen=True):
+    """The road of one group. Whenever its candidates are gone through, each is chosen only when its turn comes.
 
     meter: has weighed the call. counts: whether the load counts where the call goes.
     """
 
     group: str
+    targets: tuple[Target, ...]
     fleet: Fleet
-    likeliest: Target
     call: ClientCall
     meter: Meter
     snapshot: Snapshot
@@ -83,7 +83,7 @@ class Lineup(Struct, frozen=True):
 
     def weigh(self) -> Load:
         """What the call probably puts on a deployment of the group."""
-        call, target = self.call, self.likeliest
+        call, target = self.call, self.targets[0]
         likely, most = self.meter.expect(target.upstream_model), target.facts.max_output_tokens
         ceiling = call.max_output_tokens or most or _UNKNOWN_CEILING
         if most is not None and ceiling > most:
@@ -111,10 +111,10 @@ def find_roads(
     """
     network = _find_network(world, caller, group, call, operation, access)
     counts = operation != "count_tokens"
-    asked, others = Road(group, ()), dict[str, Road]()
+    asked: Road = ClosedRoad(group)
+    others: dict[str, Road] = {}
     for name, prepared in network.fleets.items():
-        lineup = Lineup(name, prepared.fleet, prepared.targets[0], call, meter, world.snapshot, access, counts)
-        road = Road(name, lineup, prepared.targets, lineup.everyone)
+        road = OpenRoad(name, prepared.targets, prepared.fleet, call, meter, world.snapshot, access, counts)
         if name == group:
             asked = road
         else:
@@ -127,7 +127,8 @@ def _find_network(
 ) -> Network:
     """Where such calls may go, worked out once for all that are alike in what matters to that."""
     snapshot, fleets, networks = world.snapshot, access.traffic.fleets, world.networks
-    fleets.adopt(snapshot, world.targets)
+    if fleets.deployments is not snapshot.deployments:
+        fleets.adopt(snapshot, world.targets)
     tags = tags_of(caller, call.tags) if snapshot.enable_tag_filtering else _NO_TAGS
     wished = None if call.fallbacks is None else tuple(call.fallbacks)
     rights = tuple([scope.models for scope in caller.scopes if scope.models])

@@ -184,7 +184,7 @@ class Search(Generic[_Done]):
 
     async def _try_road(self, road: Road, put_off: deque[_Visit], *, way_out: bool) -> _Done | None:
         opening, self._opening = self._opening, None
-        upcoming = _Upcoming(self._reachable_first(road.candidates if opening is None else opening.upcoming))
+        upcoming = _Upcoming(self._reachable_first(road if opening is None else opening.upcoming))
         if opening is not None and opening.first is not None and opening.failure is not None:
             self._note(opening.first, opening.failure)
             visit = _Visit(opening.first, road.group, upcoming.has_more, way_out)

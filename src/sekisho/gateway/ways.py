@@ -1,6 +1,7 @@
 """The ways that a call may go: model groups, and in each of them deployments in the order to try them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -30,17 +31,41 @@ class Candidate(Struct, frozen=True):
     most_parallel: int | None = None
 
 
-class Road(Struct, frozen=True):
-    """One model group, with its candidates in the order to try them.
+class Road(Protocol):
+    """One model group, with its candidates in the order to try them."""
 
-    targets: one for each model, price and set of limits among the targets that may be tried.
-    everyone: gives all that a call may wait for, the busy ones too, which are none of the candidates now.
-    """
+    @property
+    def group(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def targets(self) -> Sequence[Target]:
+        """One for each model, price and set of limits among the targets that may be tried."""
+        ...
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """The candidates; they may be put in order only as they are asked for."""
+        ...
+
+    def everyone(self) -> Iterable[Candidate]:
+        """All that a call may wait for, the busy ones too, which are none of the candidates now."""
+        ...
+
+
+class ClosedRoad(Struct, frozen=True):
+    """A group of which nothing can be called."""
 
     group: str
-    candidates: Iterable[Candidate]
-    targets: tuple[Target, ...] = ()
-    everyone: Callable[[], Iterable[Candidate]] = tuple
+    targets: Sequence[Target] = ()
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """Nobody."""
+        return iter(())
+
+    def everyone(self) -> Iterable[Candidate]:
+        """Nobody."""
+        return ()
 
 
 class Terms(Struct, frozen=True):

@@ -74,7 +74,7 @@ class Work(Struct, frozen=True):
     ) -> Attempts[_Done]:
         """What tries targets; while all are full, the call waits inside `keep_open`."""
         return Attempts(
-            try_once,
+            try_once=try_once,
             call=self.call,
             snapshot=self.snapshot,
             access=self.rooms.access,
@@ -82,7 +82,7 @@ class Work(Struct, frozen=True):
             record=self.record,
             enter=self._enter,
             fitting=fitting,
-            keep_open=keep_open,
+            keep_open=keep_open if self.snapshot.queue.max_seconds > 0 else None,
         )
 
     async def _enter(self, group: str) -> None:

@@ -7,6 +7,7 @@ keys to it, really produce. The same figures charge a stream whose client left b
 
 import re
 from collections import OrderedDict
+from collections.abc import Iterable
 from math import ceil
 from typing import Final, Generic, TypeVar
 
@@ -75,15 +76,11 @@ def _weigh_script(body: bytes) -> int:
 
 
 class _Averages(Generic[_Name]):
-    """Moving averages by name. Those that were not used for the longest time are forgotten."""
+    """Moving averages by name. Those to which nothing was added for the longest time are forgotten."""
 
     def __init__(self) -> None:
         self._values: OrderedDict[_Name, float] = OrderedDict()
-
-    def get(self, name: _Name) -> float | None:
-        if (value := self._values.get(name)) is not None:
-            self._values.move_to_end(name)
-        return value
+        self.get = self._values.get
 
     def add(self, name: _Name, value: float) -> None:
         known = self._values.get(name)
@@ -119,14 +116,15 @@ class Estimator:
         """The input tokens that a request of this size probably has, at least 1."""
         return max(1, int(request_bytes / self._ratio(model)))
 
-    def most_input(self, model: str, request_bytes: int) -> int:
-        """The input tokens that a request of this size has at most, as far as can be told."""
-        return ceil(request_bytes / self._ratio(model) * _SAFETY)
+    def most_input(self, models: Iterable[str], request_bytes: int) -> int:
+        """The input tokens that a request of this size has at most at any of the models, as far as can be told."""
+        ratios = [self._ratios.get(model) or _BYTES_PER_TOKEN for model in models]
+        return ceil(request_bytes / min(ratios) * _SAFETY)
 
     def expect(self, owner: str, model: str, request_bytes: int) -> Expectation:
         """All that can be told of a call beforehand."""
-        size = request_bytes / self._ratio(model)
-        return Expectation(max(1, int(size)), ceil(size * _SAFETY), self.likely_output(owner, model))
+        size = request_bytes / (self._ratios.get(model) or _BYTES_PER_TOKEN)
+        return Expectation(int(size) or 1, ceil(size * _SAFETY), self.likely_output(owner, model))
 
     def likely_output(self, owner: str, model: str) -> int:
         """The output tokens that a call probably produces: as the owner's calls to the model, else as everybody's."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from msgspec import Raw, structs
+from tests.support.routing import StillRoad
 
 from sekisho.config.snapshot import Deployment, PerFailure, Snapshot
 from sekisho.core.chat import ChatRequest, ClientCall, Message, Text, Tool
@@ -122,20 +123,20 @@ class Drive:
         deployment = Deployment(id=name, model_name=group, model=group, params={}, model_info={}, where="f:1")
         return Candidate(deployment, FakeTarget(name, self.facts.get(group, ModelFacts())), load=LOAD)  # type: ignore[arg-type]  # only what is read of a target
 
-    def road(self, group: str, names: str) -> Road:
+    def road(self, group: str, names: str) -> StillRoad:
         candidates = [self.candidate(f"{group}/{name}") for name in names.split()]
         first = [structs.replace(candidates[0], wait=self.wait)] if self.wait else []
-        return Road(group, [*first, *candidates], tuple(each.target for each in candidates))
+        return StillRoad(group, [*first, *candidates], tuple(each.target for each in candidates))
 
     async def go(self, roads: dict[str, str]) -> str:
         """Try the groups with their deployments; the first is asked for. Gives what has answered."""
         group, *_ = roads
-        made = {name: self.road(name, names) for name, names in roads.items()}
+        made: dict[str, Road] = {name: self.road(name, names) for name, names in roads.items()}
         self.record = CallRecord(clock=self.clock, call_type="chat", client_ip=None, model=ChosenModel(group, group))
         estimator = Estimator()
         self.meter = Meter(estimator)
         self.attempts = Attempts[str](
-            self.try_once,
+            try_once=self.try_once,
             call=self.call,
             snapshot=self.snapshot,
             access=UpstreamAccess(cast(UpstreamClient, None), {}, self.traffic, Queue(self.traffic), Random(0)),

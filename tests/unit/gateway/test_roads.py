@@ -72,11 +72,11 @@ def make_world(
 
 
 def names(road: Road) -> list[str]:
-    return [candidate.deployment.id for candidate in road.candidates]
+    return [candidate.deployment.id for candidate in road]
 
 
 def first(road: Road) -> Candidate:
-    return next(iter(road.candidates))
+    return next(iter(road))
 
 
 def test_the_group_asked_for_and_its_fallbacks_have_roads() -> None:
@@ -130,7 +130,7 @@ def test_sessions_of_different_callers_and_groups_are_different_sessions() -> No
 def test_a_session_comes_back_to_where_it_was_answered() -> None:
     place = Place(*(make_deployment(name) for name in "abcdef"))
     call = make_call(session_id="s")
-    elsewhere = list(place.find(call).asked.candidates)[-1]
+    elsewhere = list(place.find(call).asked)[-1]
     assert elsewhere.load is not None
     place.traffic.begin(elsewhere.target, elsewhere.load).answered()
     assert first(place.find(call).asked).deployment.id == elsewhere.deployment.id

@@ -16,7 +16,7 @@ def call(body: bytes, *messages: Message) -> ClientCall:
 def test_an_unknown_model_is_guessed_low() -> None:
     estimator = Estimator()
     assert estimator.input_tokens("new", 400) == 100
-    assert estimator.most_input("new", 400) == 125
+    assert estimator.most_input(["new"], 400) == 125
     assert estimator.likely_output("alice", "new") == 257
     assert estimator.input_tokens("new", 0) == 1
 
@@ -26,7 +26,7 @@ def test_it_learns_what_calls_really_use() -> None:
     for _ in range(60):
         estimator.learn("alice", "m", 30_000, Usage(input=10_000, output=1_000))
     assert 9_900 <= estimator.input_tokens("m", 30_000) <= 10_100
-    assert 12_400 <= estimator.most_input("m", 30_000) <= 12_600
+    assert 12_400 <= estimator.most_input(["m"], 30_000) <= 12_600
     assert 990 <= estimator.likely_output("alice", "m") <= 1_001
 
 
@@ -90,7 +90,7 @@ def test_it_remembers_no_more_than_it_should(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_lying_upstream_cannot_make_estimates_absurd() -> None:
     estimator = Estimator()
     estimator.learn("alice", "m", 1000, Usage(input=10**12, output=0))
-    assert estimator.most_input("m", 1000) <= 1250
+    assert estimator.most_input(["m"], 1000) <= 1250
 
 
 def test_an_answer_is_counted_by_its_bytes_rounded_up() -> None:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from sekisho.core.usage import Usage
 from sekisho.policy.routing.load import Load
 
-_MINUTE: Final = 60.0
+_MINUTE: Final = 60
 _GROWTH: Final = 0.05
 """By which part a learned quota grows each minute."""
 _DOUBTFUL_GROWTH: Final = 0.5
@@ -92,11 +92,9 @@ class Minute:
 
     def total(self, now: float) -> int:
         """The sum now, at least 0."""
-        slots = self._slots
-        if slots:
-            oldest = now - _MINUTE - 1
-            while slots and slots[0][0] <= oldest:
-                self._total -= slots.popleft()[1]
+        slots, oldest = self._slots, int(now) - _MINUTE - 1
+        while slots and slots[0][0] <= oldest:
+            self._total -= slots.popleft()[1]
         return self._total if self._total > 0 else 0
 
     def falls_to(self, most: float, now: float) -> float:
