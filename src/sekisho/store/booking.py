@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import starmap
 from typing import Final
 
 import msgspec
@@ -65,22 +66,22 @@ class Bookkeeper:
     ) -> tuple[dict[UsageCaller, int], dict[UsageRoad, int]]:
         """In the order in which every process locks: callers, roads, rows, keys, accounts, leases, days; each sorted.
 
-        Returns the numbers of the callers and roads.
+        Returns the numbers of the callers and roads that were not known.
         """
         calls = {entry.row.id: entry for entry in entries}
-        rows = [tidy(entry.row) for entry in calls.values()]
-        callers = self._callers.find(connection, [row.caller for row in rows])
-        roads = self._roads.find(connection, [row.road for row in rows])
-        values = [usage_to_values(row, callers[row.caller], roads[row.road]) for row in rows]
-        new = insert_usage(connection, values)
-        if len(new) < len(rows):
-            rows = [row for row, (identity, *_) in zip(rows, values, strict=True) if identity in new]
+        rows = tidy([entry.row for entry in calls.values()])
+        callers, new_callers = self._callers.find(connection, [row.caller for row in rows])
+        roads, new_roads = self._roads.find(connection, [row.road for row in rows])
+        numbered = list(zip(rows, callers, roads, strict=True))
+        if there := insert_usage(connection, list(starmap(usage_to_values, numbered))):
+            numbered = [call for call in numbered if call[0].id not in there]
+            rows = [row for row, _, _ in numbered]
         _mark_keys(connection, rows)
         paid, leased = map(_by_stored_name, add_up(calls[row.id] for row in rows))
         _PAY.run(connection, [(name, paid[name], 0) for name in sorted(paid)])
         take_off_leases(connection, worker, leased)
-        add_to_days(connection, rows)
-        return callers, roads
+        add_to_days(connection, numbered)
+        return new_callers, new_roads
 
 
 def add_up(entries: Iterable[Entry]) -> tuple[Counter[str], Counter[str]]:
@@ -110,12 +111,12 @@ def _by_stored_name(amounts: Mapping[str, int]) -> Counter[str]:
 
 def _mark_keys(connection: sa.Connection, rows: Sequence[UsageRow]) -> None:
     """Note when each key was last used."""
-    seen: dict[str, float] = {}
+    seen: dict[str, int] = {}
     for row in rows:
-        if (key := row.caller.key_hash) is not None:
-            seen[key] = max(seen.get(key, 0.0), row.ended_at / 1000)
+        if (key := row.caller.key_hash) is not None and row.ended_at > seen.get(key, 0):
+            seen[key] = row.ended_at
     if seen:
-        connection.execute(_MARK_KEY, [{"who": key, "at": seen[key]} for key in sorted(seen)])
+        connection.execute(_MARK_KEY, [{"who": key, "at": seen[key] / 1000} for key in sorted(seen)])
 
 
 _PAY: Final = BulkInsert(

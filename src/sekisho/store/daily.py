@@ -1,9 +1,11 @@
 """Daily roll-ups: the sums of usage rows by day, written in the transaction of the rows, so that they equal them."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
+from msgspec.structs import astuple
 
 from sekisho.store.bulk import BulkInsert
 from sekisho.store.records import UsageRow
@@ -20,21 +22,27 @@ _KEPT: Final = {part: tuple(name in columns for name in _NAMES) for part, column
 """Which of `_NAMES` the rows of a part have."""
 
 
-def add_to_days(connection: sa.Connection, rows: Sequence[UsageRow]) -> None:
-    """Add usage rows, which must be tidy, to the sums of their days."""
+def add_to_days(connection: sa.Connection, calls: Iterable[tuple[UsageRow, int, int]]) -> None:
+    """Add usage rows, which must be tidy, to the sums of their days; with each the numbers of its caller and its road.
+
+    Most calls of a moment are alike in all that the roll-ups have, so they are put together first.
+    """
+    alike: defaultdict[tuple[Any, ...], list[UsageRow]] = defaultdict(list)
+    for row, caller, road in calls:
+        alike[caller, road, row.started_at // DAY_MS, row.model, row.end_user].append(row)
     days: Sums = {}
     tagged: Sums = {}
-    for row in rows:
-        owner = _owner_of(row)
-        _count(days, owner, row)
-        for tag in dict.fromkeys(row.tags):
-            _count(tagged, (*owner, tag), row)
+    for rows in alike.values():
+        owner = _owner_of(rows[0])
+        _add(days, owner, _sum_up(rows))
+        for tag, those in _by_tag(rows).items():
+            _add(tagged, (*owner, tag), _sum_up(those))
     parts: Sums = {}
     for owner, sums in days.items():
         for part in _PARTS_OF_DAYS:
-            _fold(parts, part, (*owner, ""), sums)
+            _add(parts, _fold(part, (*owner, "")), sums)
     for owner, sums in tagged.items():
-        _fold(parts, "tags", owner, sums)
+        _add(parts, _fold("tags", owner), sums)
     _write(connection, _DAYS, days)
     _write(connection, _TAGGED, tagged)
     _write(connection, _PARTS, parts)
@@ -57,30 +65,31 @@ def _owner_of(row: UsageRow) -> tuple[Any, ...]:
     )
 
 
-def _count(known: Sums, owner: tuple[Any, ...], row: UsageRow) -> None:
-    sums = known.get(owner)
-    if sums is None:
-        sums = known[owner] = [0] * len(DAY_SUMS)
-    usage = row.usage
-    sums[0] += usage.input
-    sums[1] += usage.output
-    sums[2] += usage.cache_read
-    sums[3] += usage.cache_write_5m
-    sums[4] += usage.cache_write_1h
-    sums[5] += usage.reasoning
-    sums[6] += row.cost_nano or 0
-    sums[7] += 1
-    sums[8] += row.status == "success"
-    sums[9] += row.status == "failure"
+def _by_tag(rows: Iterable[UsageRow]) -> dict[str, list[UsageRow]]:
+    tagged: dict[str, list[UsageRow]] = {}
+    for row in rows:
+        for tag in dict.fromkeys(row.tags):
+            tagged.setdefault(tag, []).append(row)
+    return tagged
 
 
-def _fold(parts: Sums, part: str, owner: tuple[Any, ...], sums: Sequence[int]) -> None:
-    """Add the sums of a day's row with a tag, which may be empty, to the row of a part."""
+def _sum_up(rows: Sequence[UsageRow]) -> list[int]:
+    """The sums of `DAY_SUMS` over rows."""
+    kinds = [sum(kind) for kind in zip(*(astuple(row.usage) for row in rows), strict=True)]
+    statuses = [row.status for row in rows]
+    cost = sum(row.cost_nano or 0 for row in rows)
+    return [*kinds, cost, len(rows), statuses.count("success"), statuses.count("failure")]
+
+
+def _fold(part: str, owner: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The row of a part that the sums of a day's row with a tag, which may be empty, belong to."""
     day, *names = owner
-    kept = (name if keep else "" for name, keep in zip(names, _KEPT[part], strict=True))
-    folded = (day, *kept, part)
-    known = parts.get(folded)
-    parts[folded] = list(sums) if known is None else [a + b for a, b in zip(known, sums, strict=True)]
+    return (day, *(name if keep else "" for name, keep in zip(names, _KEPT[part], strict=True)), part)
+
+
+def _add(known: Sums, owner: tuple[Any, ...], sums: list[int]) -> None:
+    so_far = known.get(owner)
+    known[owner] = sums if so_far is None else [a + b for a, b in zip(so_far, sums, strict=True)]
 
 
 def _write(connection: sa.Connection, insert: BulkInsert, sums: Sums) -> None:

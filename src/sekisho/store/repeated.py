@@ -1,6 +1,6 @@
 """What repeats in usage rows, such as who called: kept once, under a number that the rows have instead."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from typing import Final, Generic, TypeVar
 
@@ -30,16 +30,22 @@ class Numbers(Generic[Item]):
         self._table = table
         self._known: dict[Item, int] = {}
 
-    def find(self, connection: sa.Connection, items: Collection[Item]) -> dict[Item, int]:
-        """The numbers of items; those that have none are given one. In PostgreSQL their rows are locked then."""
-        known = self._known
-        if missing := {item for item in items if item not in known}:
-            return {item: known[item] for item in items if item in known} | self._look_up(connection, missing)
-        return known
+    def find(self, connection: sa.Connection, items: Sequence[Item]) -> tuple[list[int], dict[Item, int]]:
+        """The number of each item, and of those that were not known, which are to be remembered.
+
+        Those that have none are given one. In PostgreSQL their rows are locked then.
+        """
+        numbers = list(map(self._known.get, items))
+        known = [number for number in numbers if number is not None]
+        if len(known) == len(numbers):
+            return known, {}
+        unknown = {item for item, number in zip(items, numbers, strict=True) if number is None}
+        found = self._look_up(connection, unknown)
+        return [found[item] if number is None else number for item, number in zip(items, numbers, strict=True)], found
 
     def remember(self, found: dict[Item, int]) -> None:
         """What `find` has found is committed."""
-        if found is self._known:
+        if not found:
             return
         if len(self._known) > _REMEMBERED:
             self._known = {}  # not emptied: another thread may be reading it

@@ -1,6 +1,6 @@
 """Between records and rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -32,18 +32,27 @@ def from_row(row: Mapping[Any, Any], kind: type[AnyRecord], now: float) -> AnyRe
     return at_time(record, now) if isinstance(record, Limits) else record
 
 
-def tidy(row: UsageRow) -> UsageRow:
-    """A usage row as it can be stored: what the caller wrote fits in an index and has no NUL, which PostgreSQL refuses.
+def tidy(rows: Sequence[UsageRow]) -> Sequence[UsageRow]:
+    """Usage rows as they can be stored: what callers wrote fits in an index and has no NUL, which PostgreSQL refuses.
 
-    Most rows are so already, and are returned as they are.
+    Most are so already, and texts repeat: only where one of them all is not is each row looked at.
     """
-    wrote = (row.model, row.session_id, row.agent, row.agent_version, row.agent_id, row.parent_id, row.end_user)
-    texts = [text for text in (*wrote, *row.tags) if text]
-    together = "".join(texts)
-    if "\0" not in together and (len(together) <= _LONGEST or max(map(len, texts)) <= _LONGEST):
-        return row
-    cleaned = {name: _clean(text) for name, text in zip(_CALLERS, wrote, strict=True) if text is not None}
+    texts: set[str | None] = set()
+    for row in rows:
+        texts.update(_written(row), row.tags)
+    if all(len(text) <= _LONGEST and "\0" not in text for text in texts if text):
+        return rows
+    return list(map(_tidy_one, rows))
+
+
+def _tidy_one(row: UsageRow) -> UsageRow:
+    cleaned = {name: _clean(text) for name, text in zip(_CALLERS, _written(row), strict=True) if text is not None}
     return msgspec.structs.replace(row, tags=tuple(map(_clean, row.tags)), **cleaned)
+
+
+def _written(row: UsageRow) -> tuple[str | None, ...]:
+    """What the caller wrote, but for the tags: the fields of `_CALLERS`."""
+    return row.model, row.session_id, row.agent, row.agent_version, row.agent_id, row.parent_id, row.end_user
 
 
 def usage_to_values(row: UsageRow, caller_id: int, road_id: int) -> Values:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Final
+from uuid import UUID
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -97,17 +98,27 @@ class UsageRepository:
             )
 
 
-def insert_usage(connection: sa.Connection, rows: Sequence[Values]) -> set[bytes]:
-    """Insert rows, given as the values of `USAGE_COLUMNS`, each id once; the ids of those that were not there yet."""
+def insert_usage(connection: sa.Connection, rows: Sequence[Values]) -> set[str]:
+    """Insert rows, given as the values of `USAGE_COLUMNS`, each id once; the ids of those that were there already."""
     if connection.dialect.name == "postgresql":
-        return {bytes(identity) for (identity,) in _INSERT_NEW.run(connection, rows)}
-    ids = [row[0] for row in rows]
-    there: set[bytes] = set()
-    for some in in_sizes(ids):
-        query = f"SELECT id FROM usage WHERE id IN ({', '.join('?' * len(some))})"  # noqa: S608 -- marks alone
-        there.update(identity for (identity,) in connection.exec_driver_sql(query, tuple(some)))
-    _INSERT.run(connection, [row for row in rows if row[0] not in there] if there else rows)
-    return set(ids) - there
+        new = {bytes(identity) for (identity,) in _INSERT_NEW.run(connection, rows)}
+        there = {row[0] for row in rows} - new if len(new) < len(rows) else set()
+    else:
+        there = {identity for some in in_sizes(rows) for identity in _insert_some(connection, some)}
+    return {str(UUID(bytes=identity)) for identity in there}
+
+
+def _insert_some(connection: sa.Connection, rows: Sequence[Values]) -> set[bytes]:
+    """Insert rows in one statement, which nearly always are new; the ids of those that are not."""
+    try:
+        _INSERT.run(connection, rows)
+    except sa.exc.IntegrityError:  # of which the statement has left no trace
+        ids = [row[0] for row in rows]
+        query = f"SELECT id FROM usage WHERE id IN ({', '.join('?' * len(ids))})"  # noqa: S608 -- marks alone
+        there = {identity for (identity,) in connection.exec_driver_sql(query, tuple(ids))}
+        _INSERT.run(connection, [row for row in rows if row[0] not in there])
+        return there
+    return set()
 
 
 _INSERT: Final = BulkInsert(usage, USAGE_COLUMNS, "")
