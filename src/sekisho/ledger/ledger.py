@@ -7,7 +7,7 @@ that bills more than the output ceiling it was given.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from math import inf
@@ -27,6 +27,8 @@ from sekisho.ledger.refusals import over_budget, over_parallel
 _PATIENCE_SECONDS = 2.0
 """How long a call waits for others to settle, or to give back leases, before it is refused."""
 _RETRY_SECONDS = 0.1
+_FORGET_SECONDS = 60.0
+"""How long an account is kept that has nothing leased."""
 _CUT_OFF = "The database has been away for so long that budgets cannot be vouched for; try again in a moment."
 
 
@@ -43,9 +45,9 @@ class Ledger:
         """Set as soon as a call is over; there when one waits for that."""
         self.budget_status = budget_status
 
-    def accounts(self) -> Iterable[Account]:
-        """All accounts in use."""
-        return list(self._accounts.values())
+    def accounts(self) -> Mapping[str, Account]:
+        """All accounts in use, by name."""
+        return self._accounts
 
     async def hold(self, scopes: Sequence[Scope], ask: Ask, group: str) -> Hold:
         """Hold one call to a model group in every scope, until `end`.
@@ -78,9 +80,8 @@ class Ledger:
         limited = money.limited
         if limited and not self._lessor.may_spend:
             raise StoreUnavailable(_CUT_OFF)
-        for account in limited:
-            if account.room < hold.cost:
-                await self._lessor.refill(account, hold.cost - account.room)
+        if short := [(account, hold.cost - account.room) for account in limited if account.room < hold.cost]:
+            await self._lessor.refill(short)
         for account in limited:
             if account.room < hold.cost:
                 raise over_budget(account, hold.cost, self.budget_status)
@@ -93,10 +94,16 @@ class Ledger:
 
     def forget_idle(self) -> None:
         """Drop the accounts of windows that are over and of scopes that no longer call: nothing is lost by it."""
-        for name, account in list(self._accounts.items()):
-            if not (account.leased or account.used or account.held):
-                del self._accounts[name]
-        self._plans.forget()
+        since = self._clock.monotonic() - _FORGET_SECONDS  # one that is just made may be waiting for its first lease
+        idle = [
+            name
+            for name, account in self._accounts.items()
+            if not (account.leased or account.used or account.held) and account.last_use <= since
+        ]
+        for name in idle:
+            del self._accounts[name]
+        if idle:
+            self._plans.forget()
 
     def lose_leases(self) -> None:
         """The store has given back all that this worker had leased, because it was silent for too long."""
@@ -138,7 +145,7 @@ class Ledger:
         for account in self._plan_money(narrower, group).limited:
             if account.left is None:
                 with suppress(StoreUnavailable):
-                    await self._lessor.refill(account, ask.generous_cost)
+                    await self._lessor.refill([(account, ask.generous_cost)])
             if account.limit - account.known_spend < least:
                 return over_budget(account, least, self.budget_status)
         return refusal
@@ -161,7 +168,7 @@ class Ledger:
         while not self._has_slot(account):
             before = account.leased
             try:
-                await self._lessor.refill(account, 1)
+                await self._lessor.refill([(account, 1)])
             except StoreUnavailable:
                 if not self._has_slot(account):
                     raise
@@ -239,14 +246,12 @@ class Ledger:
 
     async def _get_leases(self, limited: list[Account], ask: Ask) -> int | None:
         """The output ceiling that the tightest account allows, after getting leases for it where they lack."""
-        unknown = [account for account in limited if account.left is None]
-        for account in unknown:
-            await self._lessor.refill(account, ask.generous_cost)
+        if unknown := [(account, ask.generous_cost) for account in limited if account.left is None]:
+            await self._lessor.refill(unknown)
         ceiling = ask.fit(_least_reach(limited))
         amount = ask.cost(ask.least_output if ceiling is None else ceiling)
-        short = [account for account in limited if account.room < amount]
-        for account in short:
-            await self._lessor.refill(account, amount - account.room)
+        if short := [(account, amount - account.room) for account in limited if account.room < amount]:
+            await self._lessor.refill(short)
         return ask.fit(_least_reach(limited)) if short else ceiling
 
     async def _wait_for_room(self, limited: list[Account], least: int, deadline: float) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from sekisho.core.accounts import is_parallel
@@ -19,9 +19,14 @@ IDLE_SECONDS = 3.0
 RESERVE_SECONDS = 900.0
 """How long it is not used before the reserve goes back as well."""
 ROUND_SECONDS = 1.0
-"""How often idle leases are looked for, and whether others want some of ours."""
-ANSWER_SECONDS = 10.0
-"""How long a call waits for the store to answer."""
+"""How often others are asked whether they want some of ours, and leases that were got lately are looked at."""
+_ALL_ROUNDS = 60
+"""Every so many rounds all leases are looked at, those too that calls left alone for long."""
+_AT_ONCE = 500
+"""Accounts that are looked at, or given back in one transaction, before others have their turn."""
+WAIT_SECONDS = 1.0
+ANSWER_SECONDS = 10
+"""How many seconds a call waits while the store answers nobody: seconds in which this process ran."""
 _AWAY_SECONDS = 1.0
 """How long the store is not asked again for a call, after it did not answer."""
 _RESERVE_SHARE = 8
@@ -42,6 +47,10 @@ class Lessor:
         self._wants: dict[str, tuple[Account, Want]] = {}
         self._asking: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
+        self._answers = 0
+        """How often the store has answered."""
+        self._lately: dict[str, Account] = {}
+        """What was leased lately, and may be idle soon."""
         self.trusted_until = clock.monotonic() + LEASE_SECONDS
         self._away_until = float("-inf")
         self._doubtful = False
@@ -65,51 +74,82 @@ class Lessor:
         """Compare soon what is leased with what the store says."""
         self._doubtful = True
 
-    async def refill(self, account: Account, wished: int) -> None:
-        """Ask for more of an account; `account` tells afterwards what came of it.
+    async def refill(self, needs: Sequence[tuple[Account, int]]) -> None:
+        """Ask for more of accounts, at once; they tell afterwards what came of it.
 
         Raises:
             StoreUnavailable: the store did not answer. What it may have leased all the same is found out later.
         """
         if self.is_away:
             raise StoreUnavailable(_NO_ANSWER)
-        known = self._wants.get(account.name)
-        total = wished if known is None else known[1].wished + wished
-        self._wants[account.name] = (account, Want(account=account.name, limit=account.limit, wished=total))
+        for account, wished in needs:
+            known = self._wants.get(account.name)
+            total = wished if known is None else known[1].wished + wished
+            self._wants[account.name] = (account, Want(account=account.name, limit=account.limit, wished=total))
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
             self._asking.add_done_callback(_look_at)
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await asyncio.shield(self._asking)
-        except TimeoutError as error:
-            _log.warning("the database has not answered about leases for %.0f s", ANSWER_SECONDS)
-            self._miss()
-            raise StoreUnavailable(_NO_ANSWER) from error
+        await self._wait_for(self._asking)
 
-    async def run(self, accounts: Callable[[], Iterable[Account]]) -> None:
+    async def run(self, accounts: Callable[[], Mapping[str, Account]]) -> None:
         """Give back what is idle or wanted by others, for ever."""
+        rounds = 0
         while True:
             await asyncio.sleep(ROUND_SECONDS)
+            rounds += 1
+            known = accounts()
+            looked_at = list(known.values() if rounds % _ALL_ROUNDS == 0 else self._lately.values())
             try:
-                await self.give_back(list(accounts()))
+                await self.give_back(known, looked_at)
             except StoreUnavailable as error:
                 _log.warning("leases cannot be given back: %s", error.__cause__ or error)
 
-    async def give_back(self, accounts: list[Account]) -> None:
-        """One round: what others want goes back, and what was idle for a while. Raises StoreUnavailable."""
+    async def give_back(self, accounts: Mapping[str, Account], looked_at: Sequence[Account]) -> None:
+        """One round: what others want of all accounts goes back, and what was idle for a while of some of them.
+
+        Raises StoreUnavailable.
+        """
         async with self._turn:
             if self._doubtful and not self.is_away:  # what was under way then is over now, one way or the other
                 await self._reconcile(accounts)
-            leased = [account for account in accounts if account.room > 0]
-            if not leased:
-                return
-            wanted = set(await self._hear(self._escrow.wanted([account.name for account in leased])))
-            now = self._clock.monotonic()
-            keeps = ((each, 0 if each.name in wanted else _keep(each, now)) for each in leased)
-            returned = [(each.name, amount) for each, keep in keeps if (amount := each.take_idle(keep))]
-            if returned:
-                await self._hear(self._escrow.give_back(returned))
+            wanted = await self._hear(self._escrow.wanted(accounts.keys()))
+            await self._return((accounts[name], 0) for name in wanted)
+        now, idle = self._clock.monotonic(), self._clock.monotonic() - IDLE_SECONDS
+        for start in range(0, len(looked_at), _AT_ONCE):
+            some = looked_at[start : start + _AT_ONCE]
+            async with self._turn:
+                await self._return((account, self._keep(account, now)) for account in some)
+            for account in some:
+                if account.last_use < idle and not account.held:
+                    self._lately.pop(account.name, None)
+            await asyncio.sleep(0)
+
+    async def _return(self, keeps: Iterable[tuple[Account, int]]) -> None:
+        """Give back what accounts have beyond what is to be kept."""
+        returned = [(account.name, amount) for account, keep in keeps if (amount := account.take_idle(keep))]
+        if returned:
+            await self._hear(self._escrow.give_back(returned))
+
+    def _keep(self, account: Account, now: float) -> int:
+        """How much of an account stays leased that nobody else wants: all of it while there is nobody else."""
+        unused = now - account.last_use
+        if unused < (RESERVE_SECONDS if self.workers == 1 else IDLE_SECONDS):
+            return account.room
+        if unused >= RESERVE_SECONDS or is_parallel(account.name):
+            return 0
+        return (account.reach or 0) // _RESERVE_SHARE
+
+    async def _wait_for(self, asking: "asyncio.Task[None]") -> None:
+        """Wait for an answer, as long as the store answers others: then it is only a matter of time."""
+        silent, heard = 0, self._answers
+        while silent < ANSWER_SECONDS:
+            done, _ = await asyncio.wait([asking], timeout=WAIT_SECONDS)
+            if done:
+                return await asking
+            silent, heard = (silent + 1 if heard == self._answers else 0), self._answers
+        _log.warning("the database has not answered about leases for %d s", ANSWER_SECONDS)
+        self._miss()
+        raise StoreUnavailable(_NO_ANSWER)
 
     async def _ask(self) -> None:
         await asyncio.sleep(0)  # calls of the same turn of the loop ask together
@@ -118,15 +158,16 @@ class Lessor:
             grants = await self._hear(self._escrow.lease([want for _, want in wants.values()]))
             for (account, _), grant in zip(wants.values(), grants, strict=True):
                 account.grant(grant.amount, grant.left, grant.spent)
+                self._lately[account.name] = account
 
-    async def _reconcile(self, accounts: list[Account]) -> None:
+    async def _reconcile(self, accounts: Mapping[str, Account]) -> None:
         """Take over what the store says of our leases: it may have done what it could not tell of any more."""
-        before = {account.name: account.leased for account in accounts}
-        held = dict(await self._hear(self._escrow.held(before.keys())))
+        before = [(account, account.leased) for account in accounts.values()]
+        held = dict(await self._hear(self._escrow.held(accounts.keys())))
         self._doubtful = False
-        for account in accounts:
+        for account, leased in before:
             amount = held.pop(account.name, 0)
-            account.agree(before[account.name], amount)
+            account.agree(leased, amount)
             self._doubtful |= account.leased != amount  # a call is being booked just now: look again
         forgotten = [(name, amount) for name, amount in held.items() if amount > 0]
         if forgotten:
@@ -134,10 +175,12 @@ class Lessor:
 
     async def _hear(self, answer: Awaitable[_T]) -> _T:
         try:
-            return await answer
+            answered = await answer
         except StoreUnavailable:
             self._miss()
             raise
+        self._answers += 1
+        return answered
 
     def _miss(self) -> None:
         """There was no answer, and whether the store has done what it was asked to is not known."""
@@ -146,16 +189,6 @@ class Lessor:
 
 
 _NO_ANSWER = "The database does not answer; try again in a moment."
-
-
-def _keep(account: Account, now: float) -> int:
-    """How much of an account stays leased that nobody else wants."""
-    unused = now - account.last_use
-    if unused < IDLE_SECONDS:
-        return account.room
-    if unused >= RESERVE_SECONDS or is_parallel(account.name):
-        return 0
-    return (account.reach or 0) // _RESERVE_SHARE
 
 
 def _look_at(task: "asyncio.Task[None]") -> None:

@@ -19,7 +19,7 @@ from sekisho.core.errors import StoreUnavailable
 from sekisho.core.escrow import Grant, Pulse, Want
 from sekisho.store.bulk import BulkInsert
 from sekisho.store.database import Database
-from sekisho.store.spend import in_chunks, store_name
+from sekisho.store.spend import in_chunks, is_shortened, store_name
 from sekisho.store.tables import accounts, leases, workers
 
 _ALIVE_SECONDS: Final = 15.0
@@ -77,8 +77,11 @@ class EscrowRepository:
         now = self._clock.now()  # a time far ahead is from before the clock was set back
         recent = accounts.c.wanted_at.between(now - _WANTED_SECONDS, now + _ALIVE_SECONDS)
         async with self._database.read() as connection:
-            wanted = set((await connection.execute(sa.select(accounts.c.account).where(recent))).scalars())
-        return [name for name in names if store_name(name) in wanted] if wanted else []
+            stored = set((await connection.execute(sa.select(accounts.c.account).where(recent))).scalars())
+        found = [name for name in stored if name in names]
+        if any(is_shortened(name) for name in stored.difference(found)):
+            found += [name for name in names if name not in stored and store_name(name) in stored]
+        return found
 
     async def beat(self) -> Pulse:
         """Say that this worker lives. Raises StoreUnavailable.

@@ -47,6 +47,11 @@ def store_name(name: str) -> str:
     return f"{name[: _LONGEST - len(digest) - 1]}#{digest}"
 
 
+def is_shortened(stored: str) -> bool:
+    """Whether the account of this stored name may have another one in truth."""
+    return len(stored) == _LONGEST or "%00" in stored
+
+
 def in_chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """`items` in parts that fit in one statement."""
     for start in range(0, len(items), _NAMES_AT_ONCE):

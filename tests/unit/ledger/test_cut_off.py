@@ -73,7 +73,7 @@ class Worker:
             await self.books.book(self.name, [Entry(usage_row(self.unbooked * 1000), {MONEY: True}, True)])
             self.ledger.confirm(MONEY, self.unbooked * 1000)
             self.unbooked = 0
-        await self.lessor.give_back(list(self.ledger.accounts()))
+        await self.lessor.give_back(self.ledger.accounts(), list(self.ledger.accounts().values()))
         await self.recovery.recover()
 
     async def spend(self, amount: int) -> None:

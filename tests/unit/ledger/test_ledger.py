@@ -179,12 +179,12 @@ async def test_workers_share_one_budget_and_give_back_what_others_want() -> None
     for _ in range(10):
         await asyncio.sleep(0)
     assert not asked.done()
-    await one.lessor.give_back(list(one.ledger.accounts()))
+    await one.lessor.give_back(one.ledger.accounts(), list(one.ledger.accounts().values()))
     await asyncio.wait_for(asked, 5)
     with pytest.raises(BudgetExceeded):
         await one.call([key(100)], 31)
     two.clock.advance(5)
-    await two.lessor.give_back(list(two.ledger.accounts()))
+    await two.lessor.give_back(two.ledger.accounts(), list(two.ledger.accounts().values()))
     await one.call([key(100)], 30)
     assert book.spent == {"key:k:money@0/all": 100_000}
 

@@ -139,7 +139,7 @@ class LedgerMachine(RuleBasedStateMachine):
         worker = self.workers[who % len(self.workers)]
         worker.escrow.deaf = deaf
         with suppress(StoreUnavailable):
-            self.run(worker.lessor.give_back(list(worker.ledger.accounts())))
+            self.run(worker.lessor.give_back(worker.ledger.accounts(), list(worker.ledger.accounts().values())))
         worker.escrow.deaf = False
 
     @rule(who=st.integers(0, 2))
@@ -191,7 +191,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for which, name in (("key", "key:k:money@0/all"), ("team", "team:t:money@0/all")):
             total = self.book.spent.get(name, 0)
             for worker in getattr(self, "workers", []):
-                for account in worker.ledger.accounts():
+                for account in worker.ledger.accounts().values():
                     if account.name == name:
                         total += account.used + account.held
             assert total <= self.highest.get(which, 0)
@@ -199,7 +199,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def the_books_agree(self) -> None:
         for worker in getattr(self, "workers", []):
-            for account in worker.ledger.accounts():
+            for account in worker.ledger.accounts().values():
                 if not worker.lessor._doubtful and not worker.buried:
                     assert account.leased == self.book.leases.get((worker.name, account.name), 0)
                 assert account.held >= 0

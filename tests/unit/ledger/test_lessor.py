@@ -20,7 +20,7 @@ SLOT = Ask(input=1, output=1, ceiling=1)
 
 
 async def have_a_round(worker: Worker) -> None:
-    await worker.lessor.give_back(list(worker.ledger.accounts()))
+    await worker.lessor.give_back(worker.ledger.accounts(), list(worker.ledger.accounts().values()))
 
 
 async def go_idle(worker: Worker, seconds: float) -> None:
@@ -38,6 +38,48 @@ async def test_what_is_idle_goes_back_but_for_a_reserve_which_follows_later() ->
     assert worker.book.leased("key:k:parallel") == 0
     await go_idle(worker, RESERVE_SECONDS)
     assert worker.book.leased(MONEY) == 0
+
+
+async def test_a_worker_that_is_alone_keeps_what_it_has_until_nobody_calls_any_more() -> None:
+    worker = Worker()
+    await worker.call([key(900, max_parallel_requests=8)], 100)
+    for idle in (RESERVE_SECONDS - 1, 2):
+        leased = worker.book.leased(MONEY)
+        worker.clock.advance(idle)
+        await have_a_round(worker)
+    assert leased == 350_000
+    assert worker.book.leased(MONEY) == worker.book.leased("key:k:parallel") == 0
+
+
+async def test_a_first_call_asks_once_for_all_its_levels() -> None:
+    worker = Worker()
+    budgets = key(900).budgets
+    scopes = [key(900), *(Scope(kind=kind, id="x", budgets=budgets) for kind in ("user", "team", "organization"))]
+    await worker.call(scopes, 10)
+    assert worker.escrow.asked == 1
+    assert len(worker.ledger.accounts()) == 4
+
+
+async def test_a_call_waits_for_long_while_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy database is not one that is away."""
+    monkeypatch.setattr(lessor_module, "ANSWER_SECONDS", 2)
+    monkeypatch.setattr(lessor_module, "WAIT_SECONDS", 0.0)
+    worker = Worker()
+    gate = asyncio.Event()
+    lease = worker.escrow.lease
+
+    async def lease_slowly(wants: list[object]) -> object:
+        await gate.wait()
+        return await lease(wants)  # type: ignore[arg-type]  # passed on as they are
+
+    worker.escrow.lease = lease_slowly  # type: ignore[assignment,method-assign]  # the store is slow
+    asked = asyncio.create_task(worker.call([key(900)], 1))
+    for _ in range(100):
+        await worker.lessor._hear(worker.escrow.wanted([]))
+        await asyncio.sleep(0)
+    assert not asked.done()
+    gate.set()
+    await asyncio.wait_for(asked, 5)
 
 
 async def test_the_reserve_goes_to_whoever_wants_it() -> None:
@@ -115,7 +157,7 @@ async def test_a_call_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) ->
     worker.clock.advance(2)
     await worker.call([key(900)], 1)  # what came late is there
     await have_a_round(worker)
-    (account,) = worker.ledger.accounts()
+    (account,) = worker.ledger.accounts().values()
     assert account.leased == worker.book.leased(MONEY)
 
 
@@ -128,11 +170,12 @@ async def test_what_the_database_did_without_telling_is_found_out(forgotten: boo
     worker.escrow.deaf = False
     assert worker.book.leased(MONEY) == 450_000
     if forgotten:
+        worker.clock.advance(60)
         worker.ledger.forget_idle()
-        assert not list(worker.ledger.accounts())
+        assert not worker.ledger.accounts()
     worker.clock.advance(2)
     await have_a_round(worker)
-    assert worker.book.leased(MONEY) == sum(account.leased for account in worker.ledger.accounts())
+    assert worker.book.leased(MONEY) == sum(account.leased for account in worker.ledger.accounts().values())
     await go_idle(worker, RESERVE_SECONDS)
     assert worker.book.leased(MONEY) == 0
 
@@ -143,6 +186,7 @@ async def test_what_may_have_gone_back_is_not_spent() -> None:
     one, two = Worker(book, "one"), Worker(book, "two")
     await one.call([key(900)], 100)
     one.clock.advance(5)
+    one.lessor.heard(one.clock.monotonic(), 2)
     one.escrow.deaf = True
     with pytest.raises(StoreUnavailable):
         await have_a_round(one)

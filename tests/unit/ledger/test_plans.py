@@ -58,12 +58,13 @@ async def test_what_is_forgotten_is_not_held_any_more() -> None:
     scopes = (Scope(kind="key", id="k", budgets=(BudgetWindow(limit=10**6),)),)
     async with held(ledger, scopes, ASK, "sonnet"):
         pass
-    for account in ledger.accounts():
+    for account in ledger.accounts().values():
         account.take_idle(keep=0)
+    clock.advance(60)
     ledger.forget_idle()
-    assert list(ledger.accounts()) == []
+    assert ledger.accounts() == {}
     async with held(ledger, scopes, ASK, "sonnet"):
-        (account,) = ledger.accounts()
+        (account,) = ledger.accounts().values()
         assert account.held > 0
 
 
@@ -74,7 +75,7 @@ async def test_changed_limits_come_with_new_scopes() -> None:
         scopes = (Scope(kind="key", id="k", budgets=(BudgetWindow(limit=limit),)),)
         for _ in range(2):
             async with held(ledger, scopes, ASK, "sonnet"):
-                (account,) = ledger.accounts()
+                (account,) = ledger.accounts().values()
                 assert account.limit == limit
 
 
