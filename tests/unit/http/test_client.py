@@ -209,6 +209,73 @@ async def test_an_answer_that_is_not_read_holds_the_upstream_back(client: Upstre
         answer.close()
 
 
+async def test_an_answer_is_poured_part_by_part_and_can_be_held(client: UpstreamClient) -> None:
+    sent, size = 0, 20_000_000
+
+    async def handle(upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await upstream.read(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size // 10_000):
+            writer.write(b"x" * 10_000)
+            await writer.drain()
+            sent += 10_000
+
+    taken = 0
+
+    def take(part: bytes) -> None:
+        nonlocal taken
+        assert not held
+        taken += len(part)
+        if taken < size:
+            held.append(True)
+            answer.hold()
+
+    held: list[bool] = []
+    async with running(handle) as upstream:
+        answer = await client.post(upstream.url, {}, b"", QUICK)
+        pouring = asyncio.create_task(answer.pour(take))
+        while not pouring.done():
+            await asyncio.sleep(0)
+            before = taken if held else -1
+            for _ in range(10):
+                await asyncio.sleep(0)
+            if before >= 0:
+                assert taken == before
+                held.clear()
+                answer.let_on()
+        await pouring
+        assert taken == sent == size
+        answer.close()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_what_goes_wrong_with_a_part_is_raised_where_it_is_waited_for(
+    client: UpstreamClient, whole: bool
+) -> None:
+    parts = [CHUNKED, b"3\r\none\r\n", b"3\r\ntwo\r\n", b"0\r\n\r\n"]
+    async with running(answering(*([b"".join(parts)] if whole else parts))) as upstream:
+        answer = await client.post(upstream.url, {}, b"", QUICK)
+
+        def take(part: bytes) -> None:
+            raise ValueError(part)
+
+        with pytest.raises(ValueError, match="one"):
+            await answer.pour(take)
+        answer.close()
+        assert await post(client, upstream.url) == (200, b"onetwo")
+
+
+async def test_what_came_before_a_break_is_poured_before_it_is_raised(client: UpstreamClient) -> None:
+    taken: list[bytes] = []
+    async with running(answering(CHUNKED + b"3\r\none\r\n", b"3\r\ntwo\r\n", b"")) as upstream:
+        answer = await client.post(upstream.url, {}, b"", QUICK)
+        with pytest.raises(Broken):
+            await answer.pour(taken.append)
+        assert b"".join(taken) == b"onetwo"
+        answer.close()
+
+
 async def test_an_answer_longer_than_its_cap_is_refused(client: UpstreamClient) -> None:
     async with running(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2_000_000)) as upstream:
         with pytest.raises(Broken, match="longer than"):

@@ -9,6 +9,7 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from tests.support.http2 import Client, Receive, Scope, Send, Settings, serving, settled
 
+from sekisho.http.asgi import LINE
 from sekisho.http.http2_framing import STREAM_WINDOW
 
 
@@ -233,6 +234,45 @@ async def test_a_reset_reaches_the_application_and_no_other_stream() -> None:
         assert await said.get() == "done"
         client.send(other, b"still here", end=True)
         assert (await client.answer(other))[2] == b"still here"
+
+
+async def test_a_line_is_full_while_the_window_is_closed_and_tells_when_it_opens() -> None:
+    room = asyncio.Event()
+    parts = [b"%04d" % number * 1000 for number in range(50)]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        line = scope["extensions"][LINE]
+        line.begin(200, [])
+        for part in parts:
+            line.write(part)
+        assert line.full
+        line.on_room(room.set)
+        await room.wait()
+        assert not line.full
+        line.finish(b"end")
+
+    settings: Settings = {SettingCodes.INITIAL_WINDOW_SIZE: 5_000}
+    async with serving(app) as server, Client.connected(server.port, settings) as client:
+        assert (await client.answer(client.request()))[2] == b"".join(parts) + b"end"
+
+
+async def test_a_line_that_is_lost_has_room_for_nothing_and_everything() -> None:
+    room = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        line = scope["extensions"][LINE]
+        line.begin(200, [])
+        line.write(b"x" * 100_000)
+        line.on_room(room.set)
+        await room.wait()
+        assert not line.full
+        line.write(b"y" * 100_000)
+        line.finish()
+
+    async with serving(app) as server, Client.connected(server.port, generous=False) as client:
+        await client.until(events.DataReceived, client.request())
+        client.cut()
+        await room.wait()
 
 
 async def test_a_reset_frees_an_application_that_waits_for_the_window() -> None:
