@@ -227,7 +227,7 @@ class WireRequest(Struct, frozen=True, kw_only=True):
 
 
 class WireAnswer(Struct, frozen=True):
-    """An upstream's whole answer. Header names are lower case."""
+    """An upstream's whole answer. Header names are lower case; of an answer to a conversation nobody reads them."""
 
     headers: Mapping[str, str]
     body: bytes

@@ -80,7 +80,7 @@ class WholeAnswer:
         record, dialect, answer = self._record, self._dialect, reply.answer
         assert answer is not None
         assert record.call is not None
-        meter.report_whole(answer.usage, _count_bytes(answer.parts))
+        meter.report_whole(answer.usage, 0 if answer.usage.total else _count_bytes(answer.parts))
         settle()
         if reply.wire.native:
             body = reply.body

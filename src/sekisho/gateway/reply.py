@@ -34,7 +34,7 @@ class Reply:
         """Wait for the whole answer; a failure until then can still go elsewhere. Raises UpstreamError."""
         self.body = await read_body(self._response, self.target)
         try:
-            self.answer = self._dialect.read_answer(WireAnswer(self._response.headers, self.body), self.wire)
+            self.answer = self._dialect.read_answer(WireAnswer({}, self.body), self.wire)
         except WireFault as fault:
             raise self.target.classify_fault(fault) from fault
 

@@ -40,13 +40,23 @@ def _botocore_headers(url: str, body: bytes, keys: Keys, region: str, now: float
     token=st.none() | st.text("abc/+=XYZ0", min_size=1, max_size=60),
     region=st.sampled_from(["us-east-1", "eu-central-1", "us-gov-west-1"]),
     now=st.integers(min_value=946_684_800, max_value=4_000_000_000),
+    constant=st.booleans(),
 )
 def test_signature_equals_botocores(
-    endpoint: str, model_id: str, body: bytes, access: str, secret: str, token: str | None, region: str, now: int
+    endpoint: str,
+    model_id: str,
+    body: bytes,
+    access: str,
+    secret: str,
+    token: str | None,
+    region: str,
+    now: int,
+    constant: bool,
 ) -> None:
     url = model_url(endpoint, model_id, "converse")
     keys = Keys(access_key_id=access, secret_access_key=secret, session_token=token)
-    ours = Signer(region, "bedrock").sign(Place.of(url), HEADERS, body, keys, float(now))
+    place, headers = (Place.of(url, HEADERS), {}) if constant else (Place.of(url), HEADERS)
+    ours = Signer(region, "bedrock").sign(place, headers, body, keys, float(now))
     theirs = _botocore_headers(url, body, keys, region, float(now))
     assert ours["authorization"] == theirs["authorization"]
     assert ours["x-amz-date"] == theirs["x-amz-date"]

@@ -28,7 +28,7 @@ class AwsAccess:
     ) -> SignedRequest:
         """The request with what proves its sender. Raises UpstreamError when no credentials can be had."""
         if isinstance(self._auth, str):
-            return SignedRequest(place.url, {**headers, "host": place.host, "authorization": f"Bearer {self._auth}"})
+            return SignedRequest(place.url, {**place.headers, **headers, "authorization": f"Bearer {self._auth}"})
         try:
             keys = await self._auth.source(sender).keys()
         except CredentialFailure as failure:

@@ -15,6 +15,8 @@ from msgspec import Struct
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KEPT_KEYS = 256
+_DATE = "x-amz-date"
+_TOKEN = "x-amz-security-token"  # noqa: S105  # a header's name
 
 
 class Keys(Struct, frozen=True, kw_only=True):
@@ -30,20 +32,27 @@ class Keys(Struct, frozen=True, kw_only=True):
 
 
 class Place(Struct, frozen=True):
-    """A URL to sign for: itself, its Host header and its canonical path (each segment encoded a second time)."""
+    """What requests of one kind are sent to, and what of their signature is always the same.
+
+    headers: those that all of them have, Host among them. path: canonical, each segment encoded a second time.
+    listed and lines: the names of the headers and their canonical lines.
+    """
 
     url: str
-    host: str
     path: str
+    headers: Mapping[str, str]
+    listed: str
+    lines: str
 
     @classmethod
-    def of(cls, url: str) -> "Place":
-        """The place that a URL names."""
+    def of(cls, url: str, headers: Mapping[str, str] | None = None) -> "Place":
+        """The place that a URL names. The names of `headers` are in lower case and sort before `x-amz-date`."""
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2].lower()
         if parts.port is not None and parts.port == _DEFAULT_PORTS.get(parts.scheme):
             host = host.rpartition(":")[0]
-        return cls(url, host, quote(parts.path or "/", safe="/~"))
+        constant = {**(headers or {}), "host": host}
+        return cls(url, quote(parts.path or "/", safe="/~"), constant, *_write_canonical(constant))
 
 
 class Signer:
@@ -59,18 +68,24 @@ class Signer:
         self._keys: dict[str, bytes] = {}
 
     def sign(self, place: Place, headers: Mapping[str, str], body: bytes, keys: Keys, now: float) -> dict[str, str]:
-        """All headers of a signed request, `headers` (lower-case names) included; `now` in seconds."""
+        """All headers of a signed request: the place's, `headers` (lower-case names) and the signature's.
+
+        `now` is in seconds since the epoch.
+        """
         if int(now) != self._second:
             self._second = int(now)
             self._stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-        stamp = self._stamp
-        signed = {**headers, "host": place.host, "x-amz-date": stamp}
-        if keys.session_token is not None:
-            signed["x-amz-security-token"] = keys.session_token
-        names = sorted(signed)
-        lines = "\n".join([f"{name}:{_trim(signed[name])}" for name in names])
-        listed = ";".join(names)
-        request = f"POST\n{place.path}\n\n{lines}\n\n{listed}\n{sha256(body).hexdigest()}"
+        stamp, token = self._stamp, keys.session_token
+        signed = {**place.headers, **headers, _DATE: stamp}
+        if token is not None:
+            signed[_TOKEN] = token
+        if headers:
+            listed, lines = _write_canonical(signed)
+        else:  # these are the last by their names
+            listed, lines = f"{place.listed};{_DATE}", f"{place.lines}{_DATE}:{stamp}\n"
+            if token is not None:
+                listed, lines = f"{listed};{_TOKEN}", f"{lines}{_TOKEN}:{token}\n"
+        request = f"POST\n{place.path}\n\n{lines}\n{listed}\n{sha256(body).hexdigest()}"
         day = stamp[:8]
         scope = f"{day}/{self._scope}"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
@@ -91,6 +106,12 @@ class Signer:
                 key = _mac(key, part)
             self._keys[secret] = key
         return key
+
+
+def _write_canonical(headers: Mapping[str, str]) -> tuple[str, str]:
+    """The names of headers, and their lines."""
+    names = sorted(headers)
+    return ";".join(names), "".join([f"{name}:{_trim(headers[name])}\n" for name in names])
 
 
 def _trim(value: str) -> str:

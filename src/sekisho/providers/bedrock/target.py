@@ -101,7 +101,7 @@ class BedrockTarget:
         self._place = place
         self._access = access
         self._control = control
-        self._places: dict[tuple[str, Operation, bool], tuple[Place, Mapping[str, str]]] = {}
+        self._places: dict[tuple[str, Operation, bool], Place] = {}
         self._be(known)
 
     def _be(self, known: ModelId) -> None:
@@ -115,8 +115,8 @@ class BedrockTarget:
         self.bucket = f"{place.account or place.identity}|{place.region}|{_name_quota(place.called, self._counted)}"
         called = replace(place.called, core=known.core)
         self._places |= {
-            (errand.dialect, errand.operation, errand.stream): (
-                Place.of(call_url(place.endpoint, called, errand)),
+            (errand.dialect, errand.operation, errand.stream): Place.of(
+                call_url(place.endpoint, called, errand),
                 {"accept": _accepted(errand), "content-type": "application/json"},
             )
             for errand in _errands(self.dialects)
@@ -160,10 +160,8 @@ class BedrockTarget:
 
     async def sign(self, request: WireRequest, errand: Errand) -> SignedRequest:
         """Address and sign a request. Raises UpstreamError when no credentials can be had."""
-        place, headers = self._places[errand.dialect, errand.operation, errand.stream]
-        if request.headers:
-            headers = {**headers, **request.headers}
-        return await self._access.authorize(place, headers, request.body, errand.sender)
+        place = self._places[errand.dialect, errand.operation, errand.stream]
+        return await self._access.authorize(place, request.headers, request.body, errand.sender)
 
     def classify_response(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """What an error response means; refused credentials are fetched anew for the next attempt."""

@@ -5,7 +5,7 @@ import msgspec
 from sekisho.core.chat import ChatRequest
 from sekisho.core.model import ModelFacts
 from sekisho.core.wire import WireRequest, WriteOptions
-from sekisho.dialects.bedrock_converse.calling.blocks import BlockWriter, Turn
+from sekisho.dialects.bedrock_converse.calling.blocks import BlockWriter
 from sekisho.dialects.bedrock_converse.calling.cache import limit_cache_points, write_cache_point
 from sekisho.dialects.bedrock_converse.calling.extras import review_extras
 from sekisho.dialects.bedrock_converse.calling.sampling import write_inference
@@ -57,28 +57,31 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
     turns = [writer.write_turn(turn) for turn in arranged]
     limit_cache_points([system, tool_blocks, *(turn.content for turn in reversed(turns))], notes)
 
-    body = _without_empty(
-        messages=turns,
-        system=system,
-        inferenceConfig=inference,
-        toolConfig=_without_empty(tools=tool_blocks, toolChoice=tool_choice),
-        outputConfig=_write_output(plan, answer_format),
-        additionalModelRequestFields=additional | review_extras(chat.extras, notes),
-        additionalModelResponseFieldPaths=["/stop_sequence"] if facts.family == "claude" else [],
-        requestMetadata=write_metadata(options.metadata),
-        serviceTier=_write_tier(chat.service_tier, notes),
-    )
+    additional |= review_extras(chat.extras, notes)
+    output = _write_output(plan, answer_format)
+    body: Json = {"messages": turns}  # Converse refuses most members that are empty
+    if system:
+        body["system"] = system
+    if inference:
+        body["inferenceConfig"] = inference
+    if tool_blocks:
+        body["toolConfig"] = {"tools": tool_blocks} | ({"toolChoice": tool_choice} if tool_choice else {})
+    if output:
+        body["outputConfig"] = output
+    if additional:
+        body["additionalModelRequestFields"] = additional
+    if facts.family == "claude":
+        body["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
+    if metadata := write_metadata(options.metadata):
+        body["requestMetadata"] = metadata
+    if chat.service_tier is not None:
+        body |= _write_tier(chat.service_tier, notes)
     return WireRequest(
         body=_encode(body),
         tool_names=names.changed,
         json_tool=JSON_TOOL if answer_format.tool is not None else None,
         dropped=notes.fields,
     )
-
-
-def _without_empty(**members: Json | list[Json] | list[Turn] | list[str] | dict[str, str]) -> Json:
-    """An object of the members that hold anything: Converse refuses most empty ones."""
-    return {name: value for name, value in members.items() if value}
 
 
 def _write_system(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> list[Json]:
@@ -100,9 +103,9 @@ def _write_output(plan: ReasoningPlan, answer_format: AnswerFormat) -> Json:
     return output
 
 
-def _write_tier(tier: str | None, notes: Omissions) -> Json:
+def _write_tier(tier: str, notes: Omissions) -> Json:
     if tier in BEDROCK_TIERS:
-        return {"type": tier}
+        return {"serviceTier": {"type": tier}}
     if tier not in USUAL_TIERS:
         notes.drop("service_tier")
     return {}
