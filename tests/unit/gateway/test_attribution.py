@@ -24,9 +24,6 @@ def attributed(
     session: str | None = None,
     tags: list[str] | None = None,
 ) -> ClientCall:
-    async def nothing(*_: object) -> dict[str, object]:
-        return {}
-
     pairs = [(name.encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
     scope = make_scope(headers=pairs)
     call = ClientCall(
