@@ -1,6 +1,7 @@
 """What a worker does beside its calls: it says that it lives, gives back what lies idle, takes over from the dead."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import Any, Final
@@ -82,8 +83,10 @@ class Upkeep:
         return pulse.known
 
     async def _forget(self) -> None:
-        """Drop what has not been used for long, for ever."""
+        """Make ready for the windows that begin soon and drop what has not been used for long, for ever."""
         while True:
             await asyncio.sleep(_FORGET_SECONDS)
+            with contextlib.suppress(StoreUnavailable):
+                await self._ledger.lease_ahead()
             self._ledger.forget_idle()
             self._rates.forget_idle()

@@ -16,6 +16,7 @@ class Money(Struct):
     booked: by name, every account that they are booked on, and whether it is leased. limited: those with a limit.
     slots: those of parallel calls. of_key: the first that is the key's own.
     since, until: when the windows are open that they are of, as far as is known, in seconds since the epoch.
+    ahead: whether something of the windows that follow is leased already.
     """
 
     booked: dict[str, bool]
@@ -24,6 +25,7 @@ class Money(Struct):
     since: float
     until: float = inf
     of_key: Account | None = None
+    ahead: bool = False
 
 
 class Hold(Struct):

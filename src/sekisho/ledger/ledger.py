@@ -16,6 +16,7 @@ from sekisho.core.accounts import money_account, parallel_account, window_end
 from sekisho.core.caller import BudgetWindow, Scope
 from sekisho.core.clock import Clock
 from sekisho.core.errors import BudgetExceeded, RateLimited, StoreUnavailable
+from sekisho.core.escrow import LEASE_SECONDS
 from sekisho.ledger.accounts import Account
 from sekisho.ledger.asks import SHARE, Ask
 from sekisho.ledger.holds import Hold, Money
@@ -29,6 +30,10 @@ _PATIENCE_SECONDS = 2.0
 _RETRY_SECONDS = 0.1
 _FORGET_SECONDS = 60.0
 """How long an account is kept that has nothing leased."""
+_AHEAD_SECONDS = LEASE_SECONDS + 120.0
+"""How long before a window begins something of it is leased; looked at once a minute."""
+_AT_ONCE = 100
+"""Plans that are made before others have their turn."""
 _CUT_OFF = "The database has been away for so long that budgets cannot be vouched for; try again in a moment."
 
 
@@ -104,6 +109,25 @@ class Ledger:
             del self._accounts[name]
         if idle:
             self._plans.forget()
+
+    async def lease_ahead(self) -> None:
+        """Lease something of windows that begin soon, for those who call: the database may be away when they begin.
+
+        A worker that is cut off spends for `LEASE_SECONDS`, so that this is early enough. Raises StoreUnavailable.
+        """
+        now = self._clock.now()
+        ending = [
+            plan for plan in self._plans.items() if not plan[2].ahead and now < plan[2].until <= now + _AHEAD_SECONDS
+        ]
+        for start in range(0, len(ending), _AT_ONCE):
+            some = ending[start : start + _AT_ONCE]
+            later = [self._plan_money(scopes, group, at=money.until) for scopes, group, money in some]
+            unknown = {account.name: account for each in later for account in each.limited if account.left is None}
+            if unknown:
+                await self._lessor.refill([(account, 1) for account in unknown.values()])
+            for _, _, money in some:
+                money.ahead = True
+            await asyncio.sleep(0)
 
     def lose_leases(self) -> None:
         """The store has given back all that this worker had leased, because it was silent for too long."""
@@ -281,9 +305,14 @@ class Ledger:
         now, money = self._clock.now(), self._plans.get(scopes, group)
         return money if money.since <= now < money.until else self._plans.renew(scopes, group)
 
-    def _plan_money(self, scopes: Sequence[Scope], group: str, *, only_models: bool = False) -> Money:
-        """All accounts of a call to the model group; with `only_models` those of the group within the scopes."""
-        now = self._clock.now()
+    def _plan_money(
+        self, scopes: Sequence[Scope], group: str, *, at: float | None = None, only_models: bool = False
+    ) -> Money:
+        """All accounts of a call to the model group; with `only_models` those of the group within the scopes.
+
+        `at`: the time of the call, in seconds since the epoch, if it is not now.
+        """
+        now = self._clock.now() if at is None else at
         money = Money({}, [], [], now)
 
         def book(scope: Scope, windows: Sequence[BudgetWindow], model: str | None, *, limited: bool = True) -> None:

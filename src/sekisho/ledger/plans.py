@@ -30,6 +30,10 @@ class Plans(Generic[Plan]):
         self._known[id(scopes), group] = (scopes, plan)
         return plan
 
+    def items(self) -> list[tuple[Sequence[Scope], str, Plan]]:
+        """All plans, with the scopes and the group that they are for."""
+        return [(scopes, group, plan) for (_, group), (scopes, plan) in self._known.items()]
+
     def forget(self) -> None:
         """Forget all plans."""
         self._known.clear()

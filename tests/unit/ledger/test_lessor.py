@@ -8,7 +8,7 @@ from tests.support.escrow import Book
 from tests.support.holds import held
 from tests.unit.ledger.test_ledger import PRICE, Worker, key
 
-from sekisho.core.caller import Scope
+from sekisho.core.caller import BudgetWindow, Scope
 from sekisho.core.errors import BudgetExceeded, RateLimited, StoreUnavailable
 from sekisho.core.escrow import LEASE_SECONDS
 from sekisho.ledger import lessor as lessor_module
@@ -265,3 +265,50 @@ async def test_a_budget_that_is_used_up_is_refused_as_such_while_the_database_is
     await go_idle(worker, 5)
     with pytest.raises(BudgetExceeded):
         await worker.call([key(100)], 1)
+
+
+HOUR = 3600.0
+
+
+def hourly(worker: Worker, budget: int) -> Scope:
+    window = BudgetWindow(limit=budget * 1000, duration="1h", resets_at=worker.clock.now() + HOUR)
+    return Scope(kind="key", id="k", budgets=(window,))
+
+
+async def test_a_window_that_begins_while_the_database_is_away_is_leased_ahead() -> None:
+    worker = Worker()
+    scopes = [hourly(worker, 800)]
+    await worker.call(scopes, 700)
+    await worker.ledger.lease_ahead()
+    assert worker.escrow.asked == 1  # the end is far
+    worker.clock.advance(HOUR - LEASE_SECONDS)
+    worker.lessor.heard(worker.clock.monotonic(), 1)
+    for _ in range(2):
+        await worker.ledger.lease_ahead()
+    assert worker.escrow.asked == 2
+    worker.escrow.away = True
+    worker.clock.advance(LEASE_SECONDS - 1)
+    with pytest.raises(StoreUnavailable):
+        await worker.call(scopes, 701)  # this window's budget has no more than a hundred left
+    worker.lessor.heard(worker.clock.monotonic(), 1)
+    worker.clock.advance(2)
+    await worker.call(scopes, 300)
+    with pytest.raises(StoreUnavailable):
+        await worker.call(scopes, 300)
+    worker.escrow.away = False
+    worker.clock.advance(2)
+    await worker.call(scopes, 500)
+    with pytest.raises(BudgetExceeded):
+        await worker.call(scopes, 1)
+
+
+async def test_without_a_lease_a_new_window_waits_for_the_database() -> None:
+    """Others may reach it meanwhile, and lease all of it."""
+    worker = Worker()
+    scopes = [hourly(worker, 800)]
+    await worker.call(scopes, 1)
+    worker.clock.advance(HOUR)
+    worker.lessor.heard(worker.clock.monotonic(), 1)
+    worker.escrow.away = True
+    with pytest.raises(StoreUnavailable):
+        await worker.call(scopes, 1)
