@@ -11,7 +11,6 @@ from sekisho.core.chat import ClientCall
 from sekisho.core.clock import Clock
 from sekisho.core.errors import ClientGone, SekishoError
 from sekisho.core.ids import new_id
-from sekisho.core.money import dollars_from_nano
 from sekisho.core.target import Target
 from sekisho.core.usage import Usage
 from sekisho.gateway.meter import Meter
@@ -20,6 +19,8 @@ from sekisho.store.records import UsageAttempt, UsageCaller, UsageRoad, UsageRow
 from sekisho.telemetry.calls import Attempt
 
 RawHeaders = list[tuple[bytes, bytes]]
+
+_NANO = 10**9
 
 
 def _tell_nothing() -> RawHeaders:
@@ -290,9 +291,11 @@ def _class_of(error: SekishoError | None) -> str | None:
 
 
 def _dollars(nano: int) -> bytes:
-    return f"{dollars_from_nano(nano):.9f}".encode()
+    return b"%d.%09d" % divmod(nano, _NANO) if nano >= 0 else b"-" + _dollars(-nano)
 
 
 def _header_value(text: str) -> bytes:
     """Printable ASCII only: names come from configuration and clients, and a line break would forge a header."""
-    return "".join(char if " " <= char <= "~" else "?" for char in text[:500]).encode()
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(char if " " <= char <= "~" else "?" for char in text)
+    return text[:500].encode()

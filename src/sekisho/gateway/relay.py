@@ -17,7 +17,7 @@ from sekisho.core.errors import (
     UpstreamMisconfigured,
     UpstreamThrottled,
 )
-from sekisho.core.events import Event, RedactedThinkingBlock, ThinkingDelta, ThinkingSignature, ToolCallStart
+from sekisho.core.events import Event, RedactedThinkingBlock, TextDelta, ThinkingDelta, ThinkingSignature, ToolCallStart
 from sekisho.core.usage import Usage
 from sekisho.core.wire import AnswerHead, ChatClient, ClientDialect, HeaderPairs, KeepingWriter, Piece, StreamWriter
 from sekisho.gateway.exchange import Exchange
@@ -185,7 +185,7 @@ class StreamedAnswer:
 
 
 def _relay(writer: StreamWriter, pieces: Sequence[Piece]) -> bytes:
-    return b"".join([writer.relay(piece) for piece in pieces])
+    return writer.relay(pieces[0]) if len(pieces) == 1 else b"".join([writer.relay(piece) for piece in pieces])
 
 
 def _translate(writer: StreamWriter, pieces: Sequence[Piece]) -> bytes:
@@ -229,6 +229,8 @@ class StreamGist:
         """Take note of a group of events."""
         for event in events:
             match event:
+                case TextDelta():
+                    pass
                 case ThinkingDelta(text):
                     self._thinking.append(text)
                 case ThinkingSignature(signature):

@@ -1,7 +1,7 @@
 """One connection to an upstream, and the answers that come over it, one after the other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Final, cast
 
 import httptools
@@ -14,6 +14,30 @@ _MOST_COPIED: Final = 64 * 1024
 """Bytes of a body that cost less to be put behind the head than to be sent as a second buffer."""
 _MOST_UNREAD: Final = 256 * 1024
 """Bytes of an answer that may wait here for a slow reader; then the upstream is held back."""
+
+
+class ResponseHeaders(Mapping[str, str]):
+    """The headers of an answer by their lower-case names, which are made of what came when one is asked for."""
+
+    __slots__ = ("_found", "_raw")
+
+    def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
+        self._raw = raw
+        self._found: dict[str, str] | None = None
+
+    def __getitem__(self, name: str) -> str:
+        return self._named()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._named())
+
+    def __len__(self) -> int:
+        return len(self._named())
+
+    def _named(self) -> dict[str, str]:
+        if self._found is None:
+            self._found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._raw}
+        return self._found
 
 
 class UpstreamResponse:
@@ -39,7 +63,7 @@ class UpstreamResponse:
         self.complete = False
         self.unread = 0
         self.head: Final = head
-        self._headers: list[tuple[bytes, bytes]] | dict[str, str] = {}
+        self._headers = ResponseHeaders([])
         self._connection = connection
         self._parts: list[bytes] = []
         self._failure: Exception | None = None
@@ -51,8 +75,6 @@ class UpstreamResponse:
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers by their lower-case names; of one that came twice, the last."""
-        if isinstance(self._headers, list):
-            self._headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
         return self._headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -114,7 +136,7 @@ class UpstreamResponse:
 
     def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> float:
         """The head has come. Returns the seconds of silence allowed from here on."""
-        self.status, self._headers = status, headers
+        self.status, self._headers = status, ResponseHeaders(headers)
         if not self.head.done():
             self.head.set_result(None)
         return self._idle
