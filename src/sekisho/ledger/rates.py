@@ -264,18 +264,18 @@ def _find_full(plan: _Plan, tokens: int, now: float) -> tuple[Rate, Share] | Non
 
 def _take_granted(plan: _Plan, tokens: int, now: float) -> Taken | None:
     """Take what a call needs of what the store has granted for now; None when that does not reach."""
-    for rate, share in plan.limits:
-        if share.left < (tokens if rate.tokens else 1) or share.until <= now:
+    for share in plan.requests:
+        if share.left < 1 or share.until <= now:
             return None
-    stamps: list[int] = []
-    for rate, share in plan.limits:
-        if rate.tokens:
-            stamps.append(share.use(tokens, now))
-            share.held += tokens
-        else:
-            share.use(1, now)
-            share.window.add(now, 1)
-    return Taken(plan.tokens, tokens, stamps)
+    for share in plan.tokens:
+        if share.left < tokens or share.until <= now:
+            return None
+    for share in plan.requests:
+        share.use(1, now)
+        share.window.add(now, 1)
+    for share in plan.tokens:
+        share.held += tokens
+    return Taken(plan.tokens, tokens, [share.use(tokens, now) for share in plan.tokens])
 
 
 def _find_tightest(shares: Sequence[Share], now: float) -> Remaining | None:

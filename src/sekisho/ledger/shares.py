@@ -88,7 +88,11 @@ class Share:
     def use(self, amount: int, now: float) -> int:
         """Take so much; returns the stamp that says where from."""
         self.last_use = now
-        self._feel(amount, int(now))
+        second = int(now)
+        if second != self.second:
+            self.taken_before = self.taken if second == self.second + 1 else 0
+            self.taken, self.second = 0, second
+        self.taken += amount
         if now < self.until and self.left >= amount:
             self.left -= amount
             return self.stamp
@@ -152,13 +156,6 @@ class Share:
     def _ahead(self, now: float) -> int:
         """What the calls of the next moments will probably use."""
         return self.taken + self.taken_before if now - self.second <= _ACTIVE_SECONDS else 0
-
-    def _feel(self, amount: int, second: int) -> None:
-        """Keep the pulse of what is taken."""
-        if second != self.second:
-            self.taken_before = self.taken if second == self.second + 1 else 0
-            self.taken, self.second = 0, second
-        self.taken += amount
 
     def _put_back(self) -> None:
         if self.left:

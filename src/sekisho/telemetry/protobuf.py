@@ -16,6 +16,8 @@ def varint(number: int) -> bytes:
         return _SMALL[number]
     if number < 16384:
         return bytes((number & 127 | 128, number >> 7))
+    if number < 2_097_152:
+        return bytes((number & 127 | 128, number >> 7 & 127 | 128, number >> 14))
     groups = bytearray()
     while number > 127:
         groups.append(number & 127 | 128)
