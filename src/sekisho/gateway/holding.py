@@ -72,7 +72,7 @@ def forecast(estimator: Estimator, meter: Meter, terms: Terms, call: ClientCall,
     output = (likely.output if likely.output > 2 else 2) * call.answers
     if output > ceiling:
         output = ceiling
-    caches: Literal["5m", "1h"] = "1h" if terms.paid and _LONG_LIVED.search(call.body) else "5m"
+    caches: Literal["5m", "1h"] = "1h" if terms.paid and terms.dear_hours and _LONG_LIVED.search(call.body) else "5m"
     ask = Ask(input=most, output=output, ceiling=ceiling, caches=caches, price=terms.price)
     return Forecast(ask, Usage(input=likely.input, output=output), limit is not None or not terms.paid)
 

@@ -1,6 +1,7 @@
 """What one call uses, counted while its answer passes."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -9,6 +10,8 @@ from sekisho.core.money import Price
 from sekisho.core.target import Target
 from sekisho.core.usage import Usage
 from sekisho.ledger.estimate import Estimator, Expectation
+
+_TEXTS: Final = (TextDelta, ThinkingDelta)
 
 
 class Meter(Struct):
@@ -51,15 +54,12 @@ class Meter(Struct):
     def observe(self, events: Sequence[Event]) -> None:
         """Count a part of a streamed answer."""
         for event in events:
-            match event:
-                case TextDelta(text) | ThinkingDelta(text):
-                    self._answer_bytes += len(text.encode())
-                case ToolCallDelta(fragment=fragment):
-                    self._answer_bytes += len(fragment.encode())
-                case UsageReport(usage):
-                    self.report(usage)
-                case _:
-                    pass
+            if isinstance(event, _TEXTS):
+                self._answer_bytes += len(event.text.encode())
+            elif isinstance(event, ToolCallDelta):
+                self._answer_bytes += len(event.fragment.encode())
+            elif isinstance(event, UsageReport):
+                self.report(event.usage)
 
     def report(self, usage: Usage) -> None:
         """Take the upstream's own count."""

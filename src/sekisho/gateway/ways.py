@@ -74,12 +74,14 @@ class Terms(Struct, frozen=True):
     models: the upstreams' names of the models, each once; that of the group that is asked for first.
     price: nowhere below any of theirs; None where no target has one.
     most_output: the most output tokens of any of them; None where the limit of some is not known.
+    dear_hours: whether a prompt that is cached for an hour costs more than others.
     paid: whether a budget pays for the call.
     """
 
     models: tuple[str, ...] = ()
     price: Price | None = None
     most_output: int | None = None
+    dear_hours: bool = False
     paid: bool = False
 
 
@@ -111,9 +113,12 @@ def find_terms(targets: Sequence[Target], *, paid: bool) -> Terms:
     prices = [target.price for target in targets if target.price is not None]
     limits = [target.facts.max_output_tokens for target in targets]
     known = [limit for limit in limits if limit is not None]
+    price = join_prices(prices) if prices else None
+    rates = [] if price is None else [price.base, *(tier.rates for tier in price.tiers)]
     return Terms(
         models=tuple(dict.fromkeys(target.upstream_model for target in targets)),
-        price=join_prices(prices) if prices else None,
+        price=price,
+        dear_hours=any(each.cache_write_1h > max(each.input, each.cache_write_5m) for each in rates),
         most_output=max(known) if known and len(known) == len(limits) else None,
         paid=paid,
     )

@@ -93,6 +93,9 @@ def test_embeddings_produce_nothing_and_counting_costs_nothing() -> None:
 def test_an_hours_cache_is_held_for() -> None:
     ask = foresee([target("opus", DEAR, 8_000)], call(body=b'{"cache_control":{"ttl":"1h"}}')).ask
     assert ask.cost(0) == 125 * 30_000
+    plain = Price("v", Rates(10**9, 5 * 10**9, 10**8, 0, 0))  # where caching costs nothing more
+    ask = foresee([target("gpt", plain, 8_000)], call(body=b'{"cache_control":{"ttl":"1h"}}')).ask
+    assert ask.cost(0) == 125 * 1_000
 
 
 def test_who_has_a_budget() -> None:
