@@ -10,7 +10,7 @@ import base64
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -52,7 +52,7 @@ class AttachmentFetcher:
 
     async def fill(self, chat: ChatRequest) -> None:
         """Fetch every file that is still a URL. Raises InvalidRequest, naming the URL, if one cannot be had."""
-        wanted = [file for file in _files(chat) if file.url is not None and file.data is None]
+        wanted = [file for file in _list_files(chat) if file.url is not None and file.data is None]
         if len(wanted) > _MAX_FILES:
             raise InvalidRequest(f"At most {_MAX_FILES} images or documents by URL in one request.", param="messages")
         if wanted:
@@ -139,13 +139,15 @@ class AttachmentFetcher:
             raise
 
 
-def _files(chat: ChatRequest) -> Iterator[Image | Document]:
+def _list_files(chat: ChatRequest) -> list[Image | Document]:
+    files: list[Image | Document] = []
     for message in chat.messages:
         for part in message.parts:
             if isinstance(part, ToolResult):
-                yield from (inner for inner in part.parts if not isinstance(inner, Text))
-            elif isinstance(part, Image | Document):
-                yield part
+                files += [inner for inner in part.parts if not isinstance(inner, Text)]
+            elif isinstance(part, (Image, Document)):
+                files.append(part)
+    return files
 
 
 def _document_type(url: str, content: bytes) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from sekisho.core.chat import ChatRequest
+from sekisho.core.chat import ChatRequest, Message, Text
 from sekisho.dialects.common.fields import (
     read_flag,
     read_name,
@@ -31,14 +31,15 @@ from sekisho.dialects.common.openai_fields import (
 from sekisho.dialects.common.wishes import is_gateway_field
 from sekisho.dialects.openai_chat.messages import read_messages
 from sekisho.dialects.openai_chat.options import read_reasoning, read_response_format, read_tool_choice, read_tools
+from sekisho.dialects.openai_chat.plain import read_plain_messages
 
 _Fields = dict[str, object]
 
-_TOOL_FIELDS: Final = ("tools", "functions")
+_LARGE: Final = ("messages", "tools", "functions")
 # Read with the conversation, or by the gateway alone.
 # fmt: off
 _TAKEN: Final = frozenset({
-    "model", "messages", "max_tokens", "max_completion_tokens", "stream", "stream_options", "user", "metadata",
+    "model", "max_tokens", "max_completion_tokens", "stream", "stream_options", "user", "metadata",
 })
 # fmt: on
 # Fields that the neutral form has under the same name.
@@ -75,8 +76,8 @@ _EXTRAS: Final[Extras] = {
 
 def read_chat(members: Mapping[str, Raw]) -> ChatRequest:
     """Reads a whole body. Raises InvalidRequest, or Unsupported, naming the field in `param`."""
-    fields = decode_members({name: raw for name, raw in members.items() if name not in _TOOL_FIELDS})
-    system, messages = read_messages(fields.get("messages"))
+    fields = decode_members({name: raw for name, raw in members.items() if name not in _LARGE})
+    system, messages = _read_conversation(members)
     chat = ChatRequest(
         system=system,
         messages=messages,
@@ -87,6 +88,12 @@ def read_chat(members: Mapping[str, Raw]) -> ChatRequest:
     if said:
         _read_rest(said, chat)
     return chat
+
+
+def _read_conversation(members: Mapping[str, Raw]) -> tuple[list[Text], list[Message]]:
+    if "messages" in members and (plain := read_plain_messages(members["messages"])) is not None:
+        return plain
+    return read_messages(decode_members({"messages": members.get("messages", Raw(b"null"))})["messages"])
 
 
 def _read_rest(fields: _Fields, chat: ChatRequest) -> None:

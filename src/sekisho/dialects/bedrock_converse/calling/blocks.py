@@ -67,10 +67,10 @@ class BlockWriter:
     def _write_part(self, part: Part) -> Json:
         if isinstance(part, Text):
             return {"text": part.text}
-        if isinstance(part, ToolCall):
-            return {"toolUse": self._write_call(part)}
         if isinstance(part, ToolResult):
             return {"toolResult": self._write_result(part)}
+        if isinstance(part, ToolCall):
+            return {"toolUse": self._write_call(part)}
         if isinstance(part, Thinking):
             return {"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}}
         if isinstance(part, RedactedThinking):
@@ -165,4 +165,9 @@ def _rank(part: Part) -> int:
 
 def _lacks_text(content: list[Json]) -> bool:
     """Whether there are documents, which Converse takes only beside a text."""
-    return any("document" in block for block in content) and not any("text" in block for block in content)
+    document = False
+    for block in content:
+        if "text" in block:
+            return False
+        document = document or "document" in block
+    return document

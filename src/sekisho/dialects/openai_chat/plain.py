@@ -1,0 +1,96 @@
+"""Reads conversations of nothing but texts and tool calls, as most are, by their types alone.
+
+Whatever else may stand in one, and whatever is wrong with one, is for `messages.read_messages`, which reads every
+conversation that is read here to the same result.
+"""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from sekisho.core.chat import Message, Part, Text, ToolCall, ToolResult
+
+_Name = Annotated[str, Meta(min_length=1)]
+
+
+class _Function(Struct):
+    name: _Name
+    arguments: str | None = None
+
+
+class _Call(Struct):
+    id: _Name
+    function: _Function
+    type: Literal["function"] | None = None
+    cache_control: None = None
+
+
+class _TextPart(Struct):
+    type: Literal["text"]
+    text: str
+    cache_control: None = None
+
+
+class _Message(Struct):
+    """What must be null is not plain."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[_TextPart] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: _Name | None = None
+    cache_control: None = None
+    audio: None = None
+    refusal: None = None
+    thinking_blocks: None = None
+    reasoning_content: None = None
+    function_call: None = None
+
+
+_NO_ARGUMENTS: Final = "{}"
+_decode: Final = msgspec.json.Decoder(list[_Message]).decode
+
+
+def read_plain_messages(messages: Raw) -> tuple[list[Text], list[Message]] | None:
+    """System texts and turns; None for a conversation that is not plain."""
+    try:
+        decoded = _decode(messages)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    system: list[Text] = []
+    turns: list[Message] = []
+    role: Literal["user", "assistant"] | None = None
+    for message in decoded:
+        said = _read_texts(message.content)
+        parts: list[Part] = [*said]
+        if message.role == "assistant":
+            speaker: Literal["user", "assistant"] = "assistant"
+            if message.content == "":
+                parts = []
+            for call in message.tool_calls or ():
+                function = call.function
+                parts.append(ToolCall(id=call.id, name=function.name, arguments=function.arguments or _NO_ARGUMENTS))
+        elif message.content is None:
+            return None
+        elif message.role == "user":
+            speaker = "user"
+        elif message.role == "tool":
+            if message.tool_call_id is None:
+                return None
+            speaker = "user"
+            parts = [ToolResult(call_id=message.tool_call_id, parts=[*said])]
+        else:
+            system += said
+            continue
+        if speaker == role:
+            turns[-1].parts += parts
+        elif parts:
+            turns.append(Message(role=speaker, parts=parts))
+            role = speaker
+    return (system, turns) if decoded else None
+
+
+def _read_texts(content: str | list[_TextPart] | None) -> list[Text]:
+    if isinstance(content, str):
+        return [Text(text=content)]
+    return [Text(text=part.text) for part in content or ()]
