@@ -41,6 +41,7 @@ class Entry(Struct, frozen=True, array_like=True):
     done: bool
 
 
+_pack_head = _HEAD.pack
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
 
@@ -67,12 +68,13 @@ class Spool:
         Raises:
             StoreUnavailable: the disk is full.
         """
-        frame = _frame(Entry(row, booked, done=False))
-        self._file.reserve(len(frame) + self._owed + _room_for_end(frame))
-        self._file.append(frame)
-        self._forget(row.id)
+        frame = _frame(Entry(row, booked, False))
+        room = len(frame) + _GROWTH
+        self._file.append(frame, self._owed + room)
+        self._owed += room
+        if (before := self._open.get(row.id)) is not None:
+            self._owed -= len(before) + _GROWTH
         self._open[row.id] = frame
-        self._owed += _room_for_end(frame)
 
     def done(self, row: UsageRow, booked: Mapping[str, bool]) -> int:
         """Write down the end of a call; returns its place in the file.
@@ -80,10 +82,9 @@ class Spool:
         Raises:
             StoreUnavailable: the disk is full; only for a call that was never `sent`, which has no room reserved.
         """
-        frame = _frame(Entry(row, booked, done=True))
-        self._forget(row.id)
-        self._file.reserve(len(frame) + self._owed)
-        return self._file.append(frame)
+        if (begun := self._open.pop(row.id, None)) is not None:
+            self._owed -= len(begun) + _GROWTH
+        return self._file.append(_frame(Entry(row, booked, True)), self._owed)
 
     def read_done(self, position: int, limit: int) -> tuple[list[Entry], int]:
         """The ends of calls in this file from `position` on, `limit` of them at most, and where to go on."""
@@ -107,9 +108,8 @@ class Spool:
         except StoreUnavailable:
             return False
         try:
-            new.reserve(sum(map(len, self._open.values())) + self._owed)
             for frame in self._open.values():
-                new.append(frame)
+                new.append(frame, self._owed)
         except StoreUnavailable:
             new.close(keep=False)
             return False
@@ -134,10 +134,6 @@ class Spool:
             self._old.close(keep=keep)
         self._file.close(keep=keep or bool(self._open))
 
-    def _forget(self, call: str) -> None:
-        if (frame := self._open.pop(call, None)) is not None:
-            self._owed -= _room_for_end(frame)
-
 
 class _File:
     """One file, open and locked."""
@@ -154,28 +150,29 @@ class _File:
         except OSError as error:
             raise StoreUnavailable(f"The usage spool {folder} cannot be written: {error.strerror}.") from error
 
-    def reserve(self, size: int) -> None:
-        """See to it that `size` more bytes find room. Raises StoreUnavailable."""
-        missing = self.size + size - self._reserved
-        if missing <= 0:
-            return
-        more = -(-missing // _CHUNK) * _CHUNK
-        try:
-            _allocate(self._descriptor, self._reserved, more)
-        except OSError as error:
-            raise _full(error) from error
-        self._reserved += more
+    def append(self, frame: bytes, owed: int) -> int:
+        """Write a frame where `owed` more bytes find room behind it; returns its place.
 
-    def append(self, frame: bytes) -> int:
-        """Write a frame; returns its place. Raises StoreUnavailable; then it is as if nothing had been written."""
+        Raises:
+            StoreUnavailable: there is no room; it is as if nothing had been written.
+        """
+        place = self.size
+        end = place + len(frame)
         try:
-            written = os.pwrite(self._descriptor, frame, self.size)
+            if end + owed > self._reserved:
+                self._reserve(end + owed)
+            written = os.pwrite(self._descriptor, frame, place)
         except OSError as error:
             raise _full(error) from error
         if written < len(frame):
             raise _full(OSError(0, "no space left"))
-        self.size += written
-        return self.size - written
+        self.size = end
+        return place
+
+    def _reserve(self, size: int) -> None:
+        more = -(-(size - self._reserved) // _CHUNK) * _CHUNK
+        _allocate(self._descriptor, self._reserved, more)
+        self._reserved += more
 
     def sync(self) -> None:
         """Tell the disk."""
@@ -269,11 +266,7 @@ def _read(path: Path, position: int) -> Iterator[tuple[int, Entry]]:
 
 def _frame(entry: Entry) -> bytes:
     body = _encode(entry)
-    return _HEAD.pack(len(body), crc32(body)) + body
-
-
-def _room_for_end(sent: bytes) -> int:
-    return len(sent) + _GROWTH
+    return _pack_head(len(body), crc32(body)) + body
 
 
 def _allocate(descriptor: int, start: int, size: int) -> None:

@@ -158,7 +158,7 @@ def test_the_file_before_a_rotation_does_not_outvote_the_one_after_it(tmp_path: 
         (new, Entry(call, BOOKED, False)),
         (new, Entry(ended, {}, True)),
     ):
-        file.append(_frame(entry))
+        file.append(_frame(entry), 0)
     os.close(old._descriptor)
     assert left_by_the_dead(tmp_path) == {}  # one of its files is still locked
     assert is_alive(tmp_path, "host.example-1")
