@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
@@ -32,8 +33,12 @@ _READERS: Final = 3
 _PRAGMAS: Final = (
     f"busy_timeout={_BUSY_MILLISECONDS}",
     *("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"),
-    *("temp_store=MEMORY", "cache_size=-8000"),  # reports sort some 10,000s of rows
+    "temp_store=MEMORY",
 )
+_CACHE_KILOBYTES: Final = 8_000
+"""For each connection: reports sort some 10,000s of rows."""
+_BOOKING_CACHE_KILOBYTES: Final = 2_000
+"""New rows go to the same few pages."""
 _PRISMA_PARAMETERS: Final = ("connection_limit", "pool_timeout", "connect_timeout", "pgbouncer", "socket_timeout")
 """Settings of LiteLLM's database client that stand in its users' addresses and mean nothing to ours."""
 
@@ -49,8 +54,8 @@ class Database:
         self.name: Final = str(self.file or address.set(username=None, password=None))
         self._engine: Final = _postgres_engine(address) if self.postgres else _sqlite_engine(address)
         self._writer: Final = self._engine.execution_options(**{_WRITES: True})
-        self._threaded: Final = None if self.postgres else _sqlite_threaded(address, 1)
-        self._readers: Final = None if self.postgres else _sqlite_threaded(address, _READERS)
+        self._threaded: Final = None if self.postgres else _sqlite_threaded(address, 1, _BOOKING_CACHE_KILOBYTES)
+        self._readers: Final = None if self.postgres else _sqlite_threaded(address, _READERS, _CACHE_KILOBYTES)
         self._followers: Final[list[Callable[[Sequence[Row]], None]]] = []
         self._failures: Final = _failures(self.postgres)
 
@@ -176,11 +181,11 @@ def _postgres_engine(address: sa.URL) -> AsyncEngine:
 
 def _sqlite_engine(address: sa.URL) -> AsyncEngine:
     engine = create_async_engine(address, pool_size=3, json_serializer=_to_json, json_deserializer=msgspec.json.decode)
-    _listen(engine.sync_engine)
+    _listen(engine.sync_engine, _CACHE_KILOBYTES)
     return engine
 
 
-def _sqlite_threaded(address: sa.URL, connections: int) -> sa.Engine:
+def _sqlite_threaded(address: sa.URL, connections: int, cache_kilobytes: int) -> sa.Engine:
     """For transactions that run in a thread as a whole."""
     engine = sa.create_engine(
         address.set(drivername="sqlite"),
@@ -189,12 +194,12 @@ def _sqlite_threaded(address: sa.URL, connections: int) -> sa.Engine:
         json_serializer=_to_json,
         json_deserializer=msgspec.json.decode,
     )
-    _listen(engine)
+    _listen(engine, cache_kilobytes)
     return engine
 
 
-def _listen(engine: sa.Engine) -> None:
-    sa.event.listen(engine, "connect", _prepare_sqlite)
+def _listen(engine: sa.Engine, cache_kilobytes: int) -> None:
+    sa.event.listen(engine, "connect", partial(_prepare_sqlite, cache_kilobytes))
     sa.event.listen(engine, "begin", _begin_sqlite)
 
 
@@ -208,11 +213,11 @@ def _in_reading(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> R
         return work(connection)
 
 
-def _prepare_sqlite(connection: "DBAPIConnection", _record: object) -> None:
+def _prepare_sqlite(cache_kilobytes: int, connection: "DBAPIConnection", _record: object) -> None:
     """Set up a new connection. Transactions are begun by `_begin_sqlite`, not by the driver, which would begin late."""
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in _PRAGMAS:
+    for pragma in (*_PRAGMAS, f"cache_size=-{cache_kilobytes}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
