@@ -1,6 +1,5 @@
 """What a call sets aside before any upstream is asked: of money and tokens, at worst."""
 
-import re
 from typing import Literal
 
 from msgspec import Struct, structs
@@ -18,7 +17,7 @@ _UNKNOWN_OUTPUT = 16_384
 """The output limit of a model whose own is not known, for callers with a budget."""
 _LEAST_OUTPUT = 16
 """Some upstreams take no lower output limit."""
-_LONG_LIVED = re.compile(rb'"1h"')  # which searches twice as fast as `in`, and bodies are long
+_LONG_LIVED = b'"1h"'
 """Stands in requests that want their prompt cached for an hour."""
 
 
@@ -72,7 +71,9 @@ def forecast(estimator: Estimator, meter: Meter, terms: Terms, call: ClientCall,
     output = (likely.output if likely.output > 2 else 2) * call.answers
     if output > ceiling:
         output = ceiling
-    caches: Literal["5m", "1h"] = "1h" if terms.paid and terms.dear_hours and _LONG_LIVED.search(call.body) else "5m"
+    # From the end, because CPython searches long bodies twice as fast that way.
+    long_lived = terms.paid and terms.dear_hours and call.body.rfind(_LONG_LIVED) >= 0
+    caches: Literal["5m", "1h"] = "1h" if long_lived else "5m"
     ask = Ask(input=most, output=output, ceiling=ceiling, caches=caches, price=terms.price)
     return Forecast(ask, Usage(input=likely.input, output=output), limit is not None or not terms.paid)
 
