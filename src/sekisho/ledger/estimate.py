@@ -33,7 +33,7 @@ _TOOLS_BYTES: Final = 1400
 _SMALL_BYTES: Final = 16 * 1024
 _MARKS_OF_FILES: Final = (b"base64", b"data:", b'"bytes"')
 _SAMPLE: Final = 64
-_SAMPLE_EVERY: Final = 4096
+_SAMPLE_EVERY: Final = 8192
 _MARK_OF_TOOLS: Final = re.compile(rb'"tool(s|Config)"')
 
 _Name = TypeVar("_Name")
