@@ -40,7 +40,7 @@ def agent_body(size: int) -> Body:
         {"role": "system", "content": "You are a coding agent.\n" + _prose(dice, _SYSTEM_CHARACTERS)},
         {"role": "user", "content": "<task>\n" + _prose(dice, 400) + "\n</task>"},
     ]
-    body: Body = {"messages": messages, "tools": [_tool(dice, number) for number in range(_TOOLS)]}
+    body: Body = {"messages": messages, "max_tokens": 8192, "tools": [_tool(dice, number) for number in range(_TOOLS)]}
     total = _size(body)
     while total < size:
         turn = _turn(dice, len(messages))

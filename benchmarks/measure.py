@@ -23,14 +23,15 @@ class Target(Struct, frozen=True, kw_only=True):
     """Something that answers requests, and whose processes are measured.
 
     `models` are its names for the wires' models, where they are not the same; what has none there is not measured.
-    `headers` are sent in addition. `direct` says that it is the upstream itself, asked at its own path; `rival` that
-    what it cannot do only leaves a gap.
+    `path` stands before that of the wire. `headers` are sent in addition. `direct` says that it is the upstream itself,
+    asked at its own path; `rival` that what it cannot do only leaves a gap.
     """
 
     name: str
     host: str
     port: int
     group: ProcessGroup
+    path: str = ""
     api_key: str = ""
     headers: Mapping[str, str] = {}
     models: Mapping[str, str] | None = None
@@ -143,7 +144,7 @@ def write_load(case: Case, client: ClientWire, upstream: UpstreamWire, target: T
     """What a case sends to a target."""
     model = target.model(upstream) or ""
     before, after = case.write(client, model)
-    path = (client.stream_path if case.events else client.path).replace("{model}", model)
+    path = target.path + (client.stream_path if case.events else client.path).replace("{model}", model)
     if target.direct:
         path = upstream.stream_path if case.events else upstream.path
     further = "".join(f"{name}: {value}\r\n" for name, value in target.headers.items())

@@ -1,5 +1,9 @@
 """Run what is measured: a server as a process group of its own, until the first answer and on."""
 
+import contextlib
+import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -52,11 +56,12 @@ def run_helper(module: str, *options: str) -> Iterator[tuple[int, ProcessGroup]]
 
 @contextmanager
 def run_server(
-    command: Sequence[str], environment: Mapping[str, str], home: Path, port: int, alive: str
+    command: Sequence[str], environment: Mapping[str, str], home: Path, port: int, alive: str | None
 ) -> Iterator[Started]:
     """A server for the length of a `with`; its output is in `home`/output.
 
-    `environment` is all it is given; it has started when a GET of `alive` is answered with 200.
+    `environment` is all it is given. It has started when a GET of `alive` is answered with 200; without `alive`, when
+    it has printed an address, whose port is then its port.
     """
     with (home / "output").open("wb") as output:
         began = time.perf_counter()
@@ -64,7 +69,7 @@ def run_server(
             command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
         )
         try:
-            _wait_until_alive(process, f"http://{HOST}:{port}{alive}", home / "output")
+            port = _wait_until_alive(process, port, alive, home / "output")
             seconds, group = time.perf_counter() - began, ProcessGroup(process.pid)
             yield Started(port=port, group=group, start_seconds=seconds, start_cpu_seconds=group.cpu_seconds())
         finally:
@@ -79,9 +84,15 @@ def free_port() -> int:
         return port
 
 
-def _wait_until_alive(process: subprocess.Popen[bytes], url: str, output: Path) -> None:
+def _wait_until_alive(process: subprocess.Popen[bytes], port: int, alive: str | None, output: Path) -> int:
+    """Returns the port at which it answers."""
     until = time.perf_counter() + _START_SECONDS
-    while not _is_alive(url):
+    while True:
+        if alive is None:
+            if printed := re.search(rf"http://{re.escape(HOST)}:(\d+)", output.read_text(errors="replace")):
+                return int(printed[1])
+        elif _is_alive(f"http://{HOST}:{port}{alive}"):
+            return port
         if process.poll() is not None or time.perf_counter() > until:
             last = output.read_text(errors="replace")[-2000:]
             raise BenchmarkFailed(f"{process.args!s} did not start; its last words:\n{last}")
@@ -97,9 +108,12 @@ def _is_alive(url: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End it, and what is left of its group."""
     process.terminate()
     try:
         process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -7,12 +7,12 @@ installed. What is switched on in it is what it has of limits and budgets withou
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.rivals import ferrogw, litellm, nginx, portkey
+from benchmarks.rivals import ferrogw, litellm, nginx, portkey, tensorzero
 from benchmarks.rivals.rival import Rival
 
 
 def find_rivals(folder: Path) -> Iterator[Rival]:
     """Those that are installed, on this machine or in `folder`, the leanest first."""
-    for module in (nginx, ferrogw, portkey, litellm):
+    for module in (nginx, tensorzero, ferrogw, portkey, litellm):
         if (rival := module.find(folder)) is not None:
             yield rival

@@ -24,14 +24,16 @@ class Rival(Struct, frozen=True, kw_only=True):
     """Another gateway.
 
     `models` are its names for the wires' models. `prepare` is given an empty folder for its files, the port that it
-    is to listen on, and the upstream's address. A GET of `alive` is answered with 200 when it serves.
+    is to listen on, and the upstream's address. A GET of `alive` is answered with 200 when it serves; None says that it
+    chooses a port by itself and prints the address when it serves. `path` stands before the API's own.
     """
 
     name: str
     version: str
     models: Mapping[str, str]
     prepare: Callable[[Path, int, str], Launch]
-    alive: str
+    alive: str | None
+    path: str = ""
     api_key: str = "none"
 
     @contextmanager
@@ -47,7 +49,8 @@ class Rival(Struct, frozen=True, kw_only=True):
                 Target(
                     name=self.name,
                     host=HOST,
-                    port=port,
+                    port=started.port,
+                    path=self.path,
                     group=started.group,
                     api_key=self.api_key,
                     headers=launch.headers,
