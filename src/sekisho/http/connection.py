@@ -40,6 +40,9 @@ class ResponseHeaders(Mapping[str, str]):
         return self._found
 
 
+_NO_HEADERS: Final = ResponseHeaders(())
+
+
 class UpstreamResponse:
     """An answer, from the moment its status line is awaited. To be closed, whatever happens."""
 
@@ -63,7 +66,7 @@ class UpstreamResponse:
         self.complete = False
         self.unread = 0
         self.head: Final = head
-        self._headers = ResponseHeaders([])
+        self._headers = _NO_HEADERS
         self._connection = connection
         self._parts: list[bytes] = []
         self._failure: Exception | None = None

@@ -16,9 +16,7 @@ _log = logging.getLogger(__name__)
 _MOST_UNREAD: Final = 256 * 1024
 """Bytes of a request's body that may wait here for the application; then the client is held back."""
 _STATUS_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\ndate: ".encode()
-    for status in HTTPStatus
-    if status >= 200
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus if status >= 200
 }
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -171,8 +169,9 @@ class Cycle:
 
     async def run(self) -> None:
         """Run the application on the request, and see to it that a broken answer never looks complete."""
+        state = self._carrier.state
         try:
-            await self._carrier.state.app(self.scope, self.receive, self.send)
+            await state.app(self.scope, self.receive, self.send)
         except Exception:  # noqa: BLE001  # the border to the client: whatever went wrong, the answer is to be ended
             _log.exception("the application failed in a request")
         finally:
@@ -288,12 +287,10 @@ class Cycle:
 
     def _write_head(self, status: int, headers: HeaderPairs, framing: bytes) -> bytes:
         """A head; `framing` are the lines that say where the body ends and what comes after it."""
-        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\ndate: " % status, self._carrier.state.date]
-        for name, value in headers:
-            lines += (_begin_line(name), value)
-        lines += (b"\r\n", framing, b"\r\n")
-        head = b"".join(lines)
-        breaks = len(headers) + 3 + framing.count(b"\n")
+        names, values = zip(*headers, strict=True) if headers else ((), ())
+        first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        head = _form_head(names) % (first, self._carrier.state.date, *values, framing)
+        breaks = len(names) + 3 + framing.count(b"\n")
         if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
             raise RuntimeError("the application sends a header that would end early")
         return head
@@ -345,9 +342,9 @@ class Cycle:
             news.set_result(None)
 
 
-@lru_cache(maxsize=1024)
-def _begin_line(name: bytes) -> bytes:
-    """The end of the line before, and the beginning of a header's own; applications use the same names all the time."""
-    if _NAME.fullmatch(name) is None:
+@lru_cache(maxsize=256)
+def _form_head(names: tuple[bytes, ...]) -> bytes:
+    """A head to fill in: status line, date, the headers' values, framing. Applications use few sets of names."""
+    if not all(_NAME.fullmatch(name) for name in names):
         raise RuntimeError("the application sends a header with a name that is none")
-    return b"\r\n%b: " % name
+    return b"%bdate: %b\r\n" + b"".join(b"%b: %%b\r\n" % name.replace(b"%", b"%%") for name in names) + b"%b\r\n"
