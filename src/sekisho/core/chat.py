@@ -3,10 +3,13 @@
 Used only between different dialects. It keeps binary content as base64 text and JSON documents as raw bytes, so that
 nothing is decoded that need not be. What a client sent and the neutral form has no field for stays in `extras` under
 the client's own name, so that the upstream's writer can refuse or drop it by its stated rule.
+
+On the hot path a part is told by `type(part) is Text`: where it is another one, `isinstance` of a Struct costs six
+times as much.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, final
 
 from msgspec import Raw, Struct
 
@@ -34,6 +37,7 @@ class Citation(Struct, frozen=True, kw_only=True):
     url: str | None = None
 
 
+@final
 class Text(Struct, kw_only=True):
     """Plain text. Citations stand in answers, and in assistant turns that are sent back."""
 
@@ -42,6 +46,7 @@ class Text(Struct, kw_only=True):
     citations: list[Citation] = []
 
 
+@final
 class Image(Struct, kw_only=True):
     """A picture, inline (`data`, base64) or still to be fetched (`url`)."""
 
@@ -51,6 +56,7 @@ class Image(Struct, kw_only=True):
     cache: CacheMark | None = None
 
 
+@final
 class Document(Struct, kw_only=True):
     """A file for the model to read, inline (`data`, base64, plain text too) or still to be fetched (`url`).
 
@@ -66,6 +72,7 @@ class Document(Struct, kw_only=True):
     cache: CacheMark | None = None
 
 
+@final
 class Thinking(Struct, kw_only=True):
     """Reasoning the model showed. The signature must travel back verbatim."""
 
@@ -73,12 +80,14 @@ class Thinking(Struct, kw_only=True):
     signature: str | None = None
 
 
+@final
 class RedactedThinking(Struct, kw_only=True):
     """Reasoning the model hid: opaque base64, to be sent back verbatim."""
 
     data: str
 
 
+@final
 class ToolCall(Struct, kw_only=True):
     """The model asks for a tool. `arguments` is the JSON text of an object."""
 
@@ -88,6 +97,7 @@ class ToolCall(Struct, kw_only=True):
     cache: CacheMark | None = None
 
 
+@final
 class ToolResult(Struct, kw_only=True):
     """What a tool answered."""
 

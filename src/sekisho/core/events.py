@@ -5,42 +5,50 @@ the order they start; a `ToolCallStart` precedes its `ToolCallDelta`s. A `Thinki
 `ThinkingSignature`. A `CitationDelta` belongs to the text before it.
 """
 
+from typing import final
+
 from msgspec import Struct
 
 from sekisho.core.chat import Citation, FinishReason, RedactedThinking, Text, Thinking, ToolCall
 from sekisho.core.usage import Usage
 
 
+@final
 class TextDelta(Struct, frozen=True):
     """More text."""
 
     text: str
 
 
+@final
 class CitationDelta(Struct, frozen=True):
     """What the text before it rests on."""
 
     citation: Citation
 
 
+@final
 class ThinkingDelta(Struct, frozen=True):
     """More shown reasoning."""
 
     text: str
 
 
+@final
 class ThinkingSignature(Struct, frozen=True):
     """The signature that closes the reasoning before it."""
 
     signature: str
 
 
+@final
 class RedactedThinkingBlock(Struct, frozen=True):
     """A whole block of hidden reasoning, base64."""
 
     data: str
 
 
+@final
 class ToolCallStart(Struct, frozen=True):
     """The model begins to ask for a tool."""
 
@@ -49,6 +57,7 @@ class ToolCallStart(Struct, frozen=True):
     name: str
 
 
+@final
 class ToolCallDelta(Struct, frozen=True):
     """More of the JSON text of a tool call's arguments."""
 
@@ -56,6 +65,7 @@ class ToolCallDelta(Struct, frozen=True):
     fragment: str
 
 
+@final
 class Finish(Struct, frozen=True):
     """The model has stopped. `native` is the upstream's own word for the reason."""
 
@@ -64,6 +74,7 @@ class Finish(Struct, frozen=True):
     stop_sequence: str | None = None
 
 
+@final
 class UsageReport(Struct, frozen=True):
     """What the call used, as the upstream counted it."""
 

@@ -143,9 +143,9 @@ def _list_files(chat: ChatRequest) -> list[Image | Document]:
     files: list[Image | Document] = []
     for message in chat.messages:
         for part in message.parts:
-            if isinstance(part, ToolResult):
-                files += [inner for inner in part.parts if not isinstance(inner, Text)]
-            elif isinstance(part, (Image, Document)):
+            if type(part) is ToolResult:
+                files += [inner for inner in part.parts if type(inner) is not Text]
+            elif type(part) is Image or type(part) is Document:
                 files.append(part)
     return files
 

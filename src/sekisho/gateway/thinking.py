@@ -28,9 +28,11 @@ class ThinkingKeeper:
 
     def remember(self, owner: str, parts: Sequence[Text | Thinking | RedactedThinking | ToolCall]) -> None:
         """Keep the signed reasoning of an answer that asks for tools. `owner` keeps callers apart."""
-        first_call = next((part for part in parts if isinstance(part, ToolCall)), None)
+        first_call = next((part for part in parts if type(part) is ToolCall), None)
+        if first_call is None:
+            return
         reasoning: Reasoning = [part for part in parts if _is_signed(part)]  # type: ignore[misc]  # narrowed by _is_signed
-        if first_call is None or not reasoning:
+        if not reasoning:
             return
         size = sum(len(part.data if isinstance(part, RedactedThinking) else part.text) for part in reasoning)
         self._forget((owner, first_call.id))
@@ -46,7 +48,7 @@ class ThinkingKeeper:
 
     def _restore_turn(self, owner: str, message: Message) -> None:
         for part in message.parts:
-            if isinstance(part, ToolCall) and (kept := self._kept.get((owner, part.id))):
+            if type(part) is ToolCall and (kept := self._kept.get((owner, part.id))):
                 others = [other for other in message.parts if not isinstance(other, Thinking)]
                 message.parts = [*kept[2], *others]
                 return
@@ -65,4 +67,4 @@ class ThinkingKeeper:
 
 
 def _is_signed(part: object) -> bool:
-    return isinstance(part, RedactedThinking) or (isinstance(part, Thinking) and part.signature is not None)
+    return type(part) is RedactedThinking or (type(part) is Thinking and part.signature is not None)

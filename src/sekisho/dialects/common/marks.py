@@ -15,10 +15,10 @@ MOST_MARKS: Final = 4
 
 def find_mark(part: Part) -> CacheMark | None:
     """The cache mark of a part; one inside a tool's result counts for the whole, since none may stand in it."""
-    if isinstance(part, ToolResult) and part.cache is None:
+    if type(part) is ToolResult and part.cache is None:
         for inner in reversed(part.parts):
             if inner.cache is not None:
                 return inner.cache
-    if isinstance(part, (Thinking, RedactedThinking)):
+    if type(part) is Thinking or type(part) is RedactedThinking:
         return None
     return part.cache

@@ -64,9 +64,9 @@ def is_blank(text: Text) -> bool:
 
 def is_signed(part: Part) -> bool:
     """Whether a part is reasoning that Claude takes back. A seal of ours holds that of another vendor's model."""
-    if isinstance(part, Thinking):
+    if type(part) is Thinking:
         return part.signature is not None and not part.signature.startswith(SEAL)
-    return isinstance(part, RedactedThinking)
+    return type(part) is RedactedThinking
 
 
 def _usable_parts(message: Message, facts: ModelFacts, notes: Omissions, *, with_tools: bool) -> list[Part]:
@@ -74,15 +74,15 @@ def _usable_parts(message: Message, facts: ModelFacts, notes: Omissions, *, with
     parts: list[Part] = []
     said = False  # Claude refuses a turn that ends in reasoning; one that holds nothing else was cut off
     for part in message.parts:
-        if isinstance(part, Text):
+        if type(part) is Text:
             if is_blank(part):
                 continue
             parts.append(part)
-        elif isinstance(part, ToolCall):
+        elif type(part) is ToolCall:
             parts.append(part if assistant and with_tools else _tell_call(part))
-        elif isinstance(part, ToolResult):
+        elif type(part) is ToolResult:
             parts.extend([part] if not assistant and with_tools else _tell_result(part))
-        elif isinstance(part, (Thinking, RedactedThinking)):
+        elif type(part) is Thinking or type(part) is RedactedThinking:
             if assistant and facts.family == "claude" and is_signed(part):
                 parts.append(part)
             continue
@@ -115,7 +115,7 @@ def pair_tool_results(turns: list[Message], ids: CallIds) -> list[Message]:
         if turn.role == "assistant":
             open_calls = []
             for at, part in enumerate(turn.parts):
-                if isinstance(part, ToolCall):
+                if type(part) is ToolCall:
                     wire_id = ids.assign(part.id)
                     open_calls.append((part.id, wire_id))
                     if wire_id != part.id:
@@ -133,7 +133,7 @@ def _answer_calls(calls: list[tuple[str, str]], parts: list[Part]) -> list[Part]
     results: list[Part] = []
     others: list[Part] = []
     for part in parts:
-        if not isinstance(part, ToolResult):
+        if type(part) is not ToolResult:
             others.append(part)
             continue
         for call in calls:

@@ -56,16 +56,17 @@ def build_thinking_block(part: Thinking | RedactedThinking) -> dict[str, object]
 
 
 def _build_message(parts: Sequence[_AnswerPart]) -> dict[str, object]:
-    texts = [part.text for part in parts if isinstance(part, Text)]
-    calls = [part for part in parts if isinstance(part, ToolCall)]
+    texts, calls, thinking = [], [], []
+    for part in parts:
+        if type(part) is Text:
+            texts.append(part.text)
+        elif type(part) is ToolCall:
+            calls.append(part)
+        else:
+            thinking.append(part)
     message: dict[str, object] = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
-    thinking = [part for part in parts if isinstance(part, Thinking | RedactedThinking)]
-    shown = "".join(part.text for part in thinking if isinstance(part, Thinking))
-    if shown:
-        message["reasoning_content"] = shown
-    # Without anything to be sent back verbatim the blocks would only repeat `reasoning_content`.
-    if any(isinstance(part, RedactedThinking) or part.signature is not None for part in thinking):
-        message["thinking_blocks"] = [build_thinking_block(part) for part in thinking]
+    if thinking:
+        message |= _build_thinking(thinking)
     if annotations := _build_annotations(parts):
         message["annotations"] = annotations
     if calls:
@@ -76,12 +77,26 @@ def _build_message(parts: Sequence[_AnswerPart]) -> dict[str, object]:
     return message
 
 
+def _build_thinking(thinking: Sequence[Thinking | RedactedThinking]) -> dict[str, object]:
+    told: dict[str, object] = {}
+    shown = "".join(part.text for part in thinking if isinstance(part, Thinking))
+    if shown:
+        told["reasoning_content"] = shown
+    # Without anything to be sent back verbatim the blocks would only repeat `reasoning_content`.
+    if any(isinstance(part, RedactedThinking) or part.signature is not None for part in thinking):
+        told["thinking_blocks"] = [build_thinking_block(part) for part in thinking]
+    return told
+
+
 def _build_annotations(parts: Sequence[_AnswerPart]) -> list[dict[str, object]]:
     annotations: list[dict[str, object]] = []
     start = 0
     for part in parts:
-        if isinstance(part, Text):
+        if type(part) is Text:
             end = start + len(part.text)
-            annotations += [build_annotation(cited, start, end) for cited in part.citations if cited.url is not None]
+            if part.citations:
+                annotations += [
+                    build_annotation(cited, start, end) for cited in part.citations if cited.url is not None
+                ]
             start = end
     return annotations

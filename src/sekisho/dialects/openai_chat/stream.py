@@ -88,10 +88,10 @@ class ChunkWriter:
         return b"data: " + write_error(error) + b"\n\n"
 
     def _write(self, event: Event) -> bytes:
+        if type(event) is TextDelta:
+            self._said += len(event.text)
+            return self._text + _encode(event.text) + _TEXT_END
         match event:
-            case TextDelta():
-                self._said += len(event.text)
-                return self._text + _encode(event.text) + _TEXT_END
             case ToolCallDelta():
                 return self._write_arguments(event)
             case CitationDelta(citation=citation):

@@ -115,7 +115,7 @@ def read_answer(answer: WireAnswer, request: WireRequest) -> ChatAnswer:
     first, *others = response.choices
     choice = min(response.choices, key=lambda choice: choice.index) if others else first
     parts = _read_parts(choice.message, request, response.id)
-    called = any(isinstance(part, ToolCall) for part in parts)
+    called = bool(choice.message.tool_calls or choice.message.function_call)
     finish = read_finish(choice.finish_reason or "stop", called=called)
     return ChatAnswer(parts=parts, finish=finish, usage=read_usage(response.usage) or Usage())
 

@@ -1,5 +1,7 @@
 """Whole answers of Converse."""
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -74,13 +76,20 @@ def read_answer(answer: WireAnswer, request: WireRequest) -> ChatAnswer:
         parts = [part for block in response.output.message.content if (part := _read_block(block, request))]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireFault("corrupt", f"the answer is not one of Converse: {error}") from error
-    json_text = next((part for part in parts if isinstance(part, ToolCall) and part.name == request.json_tool), None)
+    json_text = _find_json(parts, request.json_tool)
     if json_text is not None:
         parts = [_stand_for(json_text) if part is json_text else part for part in parts if not isinstance(part, Text)]
     finish = read_finish(
         response.stop_reason, response.additional_model_response_fields, json_by_tool=json_text is not None
     )
     return ChatAnswer(parts=parts, finish=finish, usage=read_usage(response.usage))
+
+
+def _find_json(parts: Sequence[AnswerPart], tool: str | None) -> ToolCall | None:
+    """The call of the tool that stands in for a JSON answer."""
+    if tool is None:
+        return None
+    return next((part for part in parts if isinstance(part, ToolCall) and part.name == tool), None)
 
 
 def _read_block(block: _Block, request: WireRequest) -> AnswerPart | None:

@@ -65,21 +65,21 @@ class BlockWriter:
         return Turn(turn.role, content)
 
     def _write_part(self, part: Part) -> Json:
-        if isinstance(part, Text):
+        if type(part) is Text:
             return {"text": part.text}
-        if isinstance(part, ToolResult):
+        if type(part) is ToolResult:
             return {"toolResult": self._write_result(part)}
-        if isinstance(part, ToolCall):
+        if type(part) is ToolCall:
             return {"toolUse": self._write_call(part)}
-        if isinstance(part, Thinking):
+        if type(part) is Thinking:
             return {"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}}
-        if isinstance(part, RedactedThinking):
+        if type(part) is RedactedThinking:
             return {"reasoningContent": {"redactedContent": part.data}}
-        return self._write_image(part) if isinstance(part, Image) else self._write_document(part)
+        return self._write_image(part) if type(part) is Image else self._write_document(part)
 
     def _write_own_part(self, part: Part) -> Json:
         """A part of the model's own turn; of citations, those of documents are kept, not those of others' searches."""
-        if isinstance(part, Text) and part.citations and self._facts.family == "claude":
+        if type(part) is Text and part.citations and self._facts.family == "claude":
             cited = [citation for citation in part.citations if citation.kind != "web"]
             if cited:
                 return write_cited_text(part.text, cited)
@@ -93,7 +93,7 @@ class BlockWriter:
         }
 
     def _write_result(self, result: ToolResult) -> Json:
-        content = [self._write_part(part) for part in result.parts if not (isinstance(part, Text) and is_blank(part))]
+        content = [self._write_part(part) for part in result.parts if type(part) is not Text or not is_blank(part)]
         content = content or [{"text": NO_OUTPUT}]
         block: Json = {"toolUseId": result.call_id, "content": content}
         if result.is_error:
