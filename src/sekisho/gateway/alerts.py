@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sekisho.core.accounts import money_account
-from sekisho.core.caller import Scope
+from sekisho.core.caller import Scope, ScopeKind
 from sekisho.core.clock import Clock
 from sekisho.core.errors import StoreUnavailable
 from sekisho.core.money import dollars_from_nano
@@ -27,16 +27,15 @@ class SoftBudgets:
         self._alerts = alerts
         self._journal = journal
         self._clock = clock
-        self._called: set[Watched] = set()
+        self._called: dict[tuple[ScopeKind, str], tuple[Scope, float]] = {}
+        """Who has called since the last look, and when."""
         self._told: set[Watched] = set()
 
     def notice(self, scopes: Sequence[Scope]) -> None:
         """A call of these scopes is over."""
         for scope in scopes:
             if scope.soft_budget is not None:
-                watched = _watch(scope, self._clock.now())
-                if watched not in self._told:
-                    self._called.add(watched)
+                self._called[scope.kind, scope.id] = scope, self._clock.now()
 
     async def run(self) -> None:
         """Look again and again, for ever."""
@@ -47,12 +46,15 @@ class SoftBudgets:
 
     async def look(self) -> None:
         """Look once at those who have called since the last time."""
-        called, self._called = self._called, set()
+        called, self._called = self._called, {}
+        watched = {_watch(scope, at) for scope, at in called.values()} - self._told
+        if not watched:
+            return
         try:
             await self._journal.flush()
-            told, alerts = await self._alerts.raise_new(list(called))
+            told, alerts = await self._alerts.raise_new(list(watched))
         except StoreUnavailable:
-            self._called |= called
+            self._called = called | self._called
             return
         for alert in alerts:
             spent, soft_budget = dollars_from_nano(alert.spent), dollars_from_nano(alert.soft_budget)

@@ -193,7 +193,7 @@ class Identity:
         names += [("tag", tag) for tag in dict.fromkeys([*caller.tags, *tags])]
         if len(names) > MOST_TAGS:
             raise InvalidRequest(f"A call can carry at most {MOST_TAGS} tags.", param="tags")
-        found = [await self._names.get(name) for name in names]
+        found = [self._names.peek(name) or await self._names.get(name) for name in names]
         for named in found:
             if named.blocked or (named.expires is not None and named.expires <= self._clock.now()):
                 how = "is blocked" if named.blocked else "has expired"
