@@ -131,7 +131,7 @@ def _find_network(
         fleets.adopt(snapshot, world.targets)
     tags = tags_of(caller, call.tags) if snapshot.enable_tag_filtering else _NO_TAGS
     wished = None if call.fallbacks is None else tuple(call.fallbacks)
-    rights = tuple([scope.models for scope in caller.scopes if scope.models])
+    rights = _find_rights(snapshot, caller, call)
     budgeted = _NO_TAGS if operation == "count_tokens" else find_budgeted(caller.scopes)
     kind = (group, operation, tags, wished, rights, budgeted)
     network = networks.get(kind)
@@ -141,3 +141,11 @@ def _find_network(
         network = make_network(snapshot, world.targets, fleets, caller, group, operation, tags, wished, budgeted)
         networks[kind] = network
     return network
+
+
+def _find_rights(snapshot: Snapshot, caller: Caller, call: ClientCall) -> tuple[tuple[str, ...], ...]:
+    """What decides on the fallbacks that the caller may use: the same for all callers where there are none."""
+    own, others = snapshot.fallbacks, snapshot.context_window_fallbacks or snapshot.content_policy_fallbacks
+    if own or others or snapshot.default_fallbacks or call.fallbacks:
+        return tuple([scope.models for scope in caller.scopes if scope.models])
+    return ()
