@@ -172,7 +172,6 @@ class ContinuingClient(Protocol):
         ...
 
 
-@runtime_checkable
 class KeepingWriter(StreamWriter, Protocol):
     """A stream's writer that also has the answer as a whole, so that it can be kept."""
 

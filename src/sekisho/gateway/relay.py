@@ -19,7 +19,7 @@ from sekisho.core.errors import (
 )
 from sekisho.core.events import Event, RedactedThinkingBlock, TextDelta, ThinkingDelta, ThinkingSignature, ToolCallStart
 from sekisho.core.usage import Usage
-from sekisho.core.wire import AnswerHead, ChatClient, ClientDialect, HeaderPairs, KeepingWriter, Piece, StreamWriter
+from sekisho.core.wire import AnswerHead, ChatClient, ClientDialect, HeaderPairs, Piece, StreamWriter
 from sekisho.gateway.exchange import Exchange
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.record import CallRecord
@@ -165,7 +165,8 @@ class StreamedAnswer:
             await reply.pour(take)
         settle()
         self._exchange.finish(b"" if native else writer.end(meter.usage, meter.cost))
-        return Sent(gist.parts, writer.whole if isinstance(writer, KeepingWriter) else None)
+        whole: bytes | None = getattr(writer, "whole", None)  # of a KeepingWriter; asking whether it is one is dear
+        return Sent(gist.parts, whole)
 
     def _begin(self) -> None:
         """Send the head, once."""
