@@ -101,10 +101,10 @@ class Exchange:
         self.started = True
         self._line.begin(status, headers)
 
-    def write(self, chunk: bytes) -> None:
-        """Send a part of the body; see `full`."""
+    def write(self, chunk: bytes) -> bool:
+        """Send a part of the body; whether the client has to take it before more should be written."""
         self.last_sent = monotonic()
-        self._line.write(chunk)
+        return self._line.write(chunk)
 
     @property
     def full(self) -> bool:

@@ -233,9 +233,10 @@ class _Inside:
         """Take the status."""
         self.status = status
 
-    def write(self, part: bytes) -> None:
+    def write(self, part: bytes) -> bool:
         """Take a part of the answer."""
         self._answer += part
+        return False
 
     def finish(self, last: bytes = b"") -> None:
         """Take the last part."""

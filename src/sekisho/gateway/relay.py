@@ -153,11 +153,9 @@ class StreamedAnswer:
                 meter.observe(piece.events)
                 if not native:
                     gist.observe(piece.events)
-            if chunk := put(writer, pieces):
-                write(chunk)
-                if self._exchange.full:
-                    reply.hold()
-                    self._exchange.on_room(reply.let_on)
+            if (chunk := put(writer, pieces)) and write(chunk):
+                reply.hold()
+                self._exchange.on_room(reply.let_on)
 
         self._begin()
         self._record.first_byte()

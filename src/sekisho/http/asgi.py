@@ -50,8 +50,8 @@ class Line(Protocol):
         """Send the head of an answer; it goes out with what follows, or at the end of this turn of the loop."""
         ...
 
-    def write(self, part: bytes) -> None:
-        """Send a part of the body."""
+    def write(self, part: bytes) -> bool:
+        """Send a part of the body; whether the line is `full` now."""
         ...
 
     def finish(self, last: bytes = b"") -> None:

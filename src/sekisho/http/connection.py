@@ -293,7 +293,7 @@ class Connection(asyncio.Protocol):
         else:
             if self._stray:
                 self.abort()
-            elif answer is self._answer:
+            elif answer is self._answer:  # neither complete nor lost
                 self._go_on(answer)
 
     def on_message_begin(self) -> None:

@@ -220,12 +220,14 @@ class Cycle:
         self._carrier.write(head if self._method == "HEAD" else head + body)
         self._end()
 
-    def write(self, part: bytes) -> None:
+    def write(self, part: bytes) -> bool:
         """See `Line`."""
+        carrier = self._carrier
         if part and self._chunked and self._head is None and not (self._gone or self.answered):
-            self._carrier.write(b"%x\r\n%b\r\n" % (len(part), part))
+            carrier.write(b"%x\r\n%b\r\n" % (len(part), part))
         else:
             self._send_body(part, last=False)
+        return carrier.full and not self._gone
 
     def finish(self, last: bytes = b"") -> None:
         """See `Line`."""

@@ -146,10 +146,11 @@ class Http2Stream:
         if not self.gone:
             self._carrier.send_headers(self.id, _head(status, headers))
 
-    def write(self, part: bytes) -> None:
+    def write(self, part: bytes) -> bool:
         """See `Line`."""
         if part:
             self._send_part(part, last=False)
+        return self.full
 
     def finish(self, last: bytes = b"") -> None:
         """See `Line`."""

@@ -40,11 +40,12 @@ class _Counting(Exchange):
         self.enough = asyncio.Event()
         self._written = 0
 
-    def write(self, chunk: bytes) -> None:
-        super().write(chunk)
+    def write(self, chunk: bytes) -> bool:
+        full = super().write(chunk)
         self._written += 1
         if self._written >= BEATS:
             self.enough.set()
+        return full
 
 
 class Waiting:

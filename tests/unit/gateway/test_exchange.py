@@ -54,9 +54,9 @@ async def test_a_client_that_reads_nothing_gets_no_signs_of_life_on_top() -> Non
     over = asyncio.Event()
 
     class Counting(Exchange):
-        def write(self, chunk: bytes) -> None:
+        def write(self, chunk: bytes) -> bool:
             written.append(chunk)
-            super().write(chunk)
+            return super().write(chunk)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Counting(scope)
