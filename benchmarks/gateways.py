@@ -48,11 +48,11 @@ def run_configured(
     environment: Mapping[str, str] | None = None,
     workers: int = 1,
 ) -> Iterator[Started]:
-    """Sekisho on a fresh data folder `home`, for the length of a `with`; its output is in `home`/output.
+    """Sekisho on the data folder `home`, for the length of a `with`; its output is in `home`/output.
 
     `environment` has further variables for it, such as `DATABASE_URL`.
     """
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     config, port = home / "config.yaml", free_port()
     general = {"general_settings": {"master_key": MASTER_KEY}}
     config.write_text(json.dumps({**configuration, **general}))  # JSON is YAML

@@ -50,6 +50,7 @@ def test_a_quick_run_measures_every_figure(tmp_path: Path) -> None:
         ("memory", "resident before the load"),
         ("memory", "resident after the load"),
         ("memory", "peak"),
+        ("memory", "resident with the admin API in use"),
         *(
             (f"{case}, {client.label} → {upstream.label}", figure)
             for client, upstream in PAIRS
