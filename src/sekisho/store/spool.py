@@ -7,8 +7,9 @@ what was written since.
 
 A file is `<worker>.<number>.spool`, locked as long as its process lives; whoever gets the locks of all of a worker's
 files knows that worker to be dead and may read them (`read_dead`). The folder must be on a disk of this machine. A
-frame is a length (u32), a CRC-32 (u32) and MessagePack; reading stops at the first frame that is not whole. Space is
-reserved ahead, so that what was begun can always be ended: a full disk is found out by new calls, which are refused.
+frame is a length (u32), a CRC-32 (u32) and MessagePack; the last is followed by a length of 0, since a file that is no
+longer needed is used again, and reading stops there or at the first frame that is not whole. Space is reserved ahead,
+so that what was begun can always be ended: a full disk is found out by new calls, which are refused.
 """
 
 import contextlib
@@ -27,10 +28,14 @@ from sekisho.core.errors import StoreUnavailable
 from sekisho.store.records import UsageRow
 
 _HEAD: Final = struct.Struct("<II")
+_END: Final = bytes(_HEAD.size)
+"""Stands behind the last frame, and is overwritten by the next one."""
 _CHUNK: Final = 1024 * 1024
 _GROWTH: Final = 1024
 """How much longer the end of a call may be than its beginning: a session, tags and an error come to be known."""
 _ROTATE: Final = 4 * 1024 * 1024
+_REUSED: Final = 2 * _ROTATE
+"""A file that has grown beyond it, as in an outage of the database, gives its room back to the disk."""
 
 
 class Entry(Struct, frozen=True, array_like=True):
@@ -61,6 +66,7 @@ class Spool:
         self._owed = 0
         self._file = _File(folder, worker, 1)
         self._old: _File | None = None
+        self._spare: _File | None = None
 
     def sent(self, row: UsageRow, booked: Mapping[str, bool]) -> None:
         """Write down a call before its request leaves; again if it goes on to another upstream.
@@ -104,9 +110,10 @@ class Spool:
         if self._file.size < _ROTATE or self._old is not None:
             return False
         try:
-            new = _File(self._folder, self._worker, self._number + 1)
+            new = self._spare or _File(self._folder, self._worker, self._number + 1)
         except StoreUnavailable:
             return False
+        self._spare = None
         try:
             for frame in self._open.values():
                 new.append(frame, self._owed)
@@ -117,10 +124,13 @@ class Spool:
         return True
 
     def forget_old(self) -> None:
-        """Every call that ended before the last `rotate` is in the database: remove the file from then."""
-        if self._old is not None:
-            self._old.close(keep=False)
-            self._old = None
+        """Every call that ended before the last `rotate` is in the database: the file from then is the next one.
+
+        To write where the disk and the memory have room already is cheaper than to remove it and begin another.
+        """
+        old, self._old = self._old, None
+        if old is not None and old.empty(self._number + 1):
+            self._spare = old
 
     def sync(self) -> None:
         """Make what is written survive a loss of power. May take long; meant for a thread."""
@@ -132,6 +142,8 @@ class Spool:
         """Let go of the files, and remove them unless something in them is still needed."""
         if self._old is not None:
             self._old.close(keep=keep)
+        if self._spare is not None:
+            self._spare.close(keep=False)
         self._file.close(keep=keep or bool(self._open))
 
 
@@ -151,7 +163,7 @@ class _File:
             raise StoreUnavailable(f"The usage spool {folder} cannot be written: {error.strerror}.") from error
 
     def append(self, frame: bytes, owed: int) -> int:
-        """Write a frame where `owed` more bytes find room behind it; returns its place.
+        """Write a frame where `owed` more bytes find room behind it; returns its place. It ends with `_END`.
 
         Raises:
             StoreUnavailable: there is no room; it is as if nothing had been written.
@@ -166,8 +178,23 @@ class _File:
             raise _full(error) from error
         if written < len(frame):
             raise _full(OSError(0, "no space left"))
-        self.size = end
+        self.size = end - len(_END)
         return place
+
+    def empty(self, number: int) -> bool:
+        """Forget what is in it and go on under another number; returns whether that could be done, or it is removed."""
+        path = self.path.with_name(f"{_worker_of(self.path)}.{number}.spool")
+        if self._reserved > _REUSED:
+            self.close(keep=False)
+            return False
+        try:
+            os.pwrite(self._descriptor, _END, 0)
+            self.path.rename(path)
+        except OSError:
+            self.close(keep=False)
+            return False
+        self.path, self.size = path, 0
+        return True
 
     def _reserve(self, size: int) -> None:
         more = -(-(size - self._reserved) // _CHUNK) * _CHUNK
@@ -191,7 +218,7 @@ def read_dead(folder: Path) -> Iterator[tuple[str, Iterator[Entry]]]:
 
     A call whose end it did not write down comes last, as it was sent. Two processes never read the same file at once.
     """
-    for worker in sorted({path.name.rsplit(".", 2)[0] for path in folder.glob("*.spool")}):
+    for worker in sorted({_worker_of(path) for path in folder.glob("*.spool")}):
         with contextlib.ExitStack() as locks:
             paths = _lock_all(folder, worker, locks)
             if paths:
@@ -208,8 +235,12 @@ def is_alive(folder: Path, worker: str) -> bool:
 
 def _files_of(folder: Path, worker: str) -> list[Path]:
     """A worker's files, the oldest first."""
-    files = [path for path in folder.glob("*.spool") if path.name.rsplit(".", 2)[0] == worker]
+    files = [path for path in folder.glob("*.spool") if _worker_of(path) == worker]
     return sorted(files, key=lambda path: int(path.name.rsplit(".", 2)[1]))
+
+
+def _worker_of(path: Path) -> str:
+    return path.name.rsplit(".", 2)[0]
 
 
 def _lock_all(folder: Path, worker: str, locks: contextlib.ExitStack) -> list[Path]:
@@ -266,7 +297,7 @@ def _read(path: Path, position: int) -> Iterator[tuple[int, Entry]]:
 
 def _frame(entry: Entry) -> bytes:
     body = _encode(entry)
-    return _pack_head(len(body), crc32(body)) + body
+    return b"".join((_pack_head(len(body), crc32(body)), body, _END))
 
 
 def _allocate(descriptor: int, start: int, size: int) -> None:

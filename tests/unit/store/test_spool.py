@@ -27,7 +27,9 @@ def left_by_the_dead(folder: Path) -> dict[str, list[Entry]]:
 
 def die(spool: Spool) -> None:
     """What the operating system does for a killed process: its files are closed, and so unlocked."""
-    os.close(spool._file._descriptor)
+    for file in (spool._file, spool._old, spool._spare):
+        if file is not None:
+            os.close(file._descriptor)
 
 
 def full(*_: int) -> None:
@@ -65,9 +67,49 @@ def test_a_file_that_has_grown_gives_way_to_one_with_only_the_calls_under_way(
     assert not spool.rotate()
     assert len(list(tmp_path.iterdir())) == 2
     spool.forget_old()
-    assert len(list(tmp_path.iterdir())) == 1
     die(spool)
     assert [entry.row for entry in left_by_the_dead(tmp_path)["w1"]] == [open_call]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("more", [0, 1, 30])
+def test_nothing_of_its_former_use_is_read_from_a_file_that_is_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    """Frames of the same length lie where they lay the last time, so that the old ones follow the new ones whole."""
+    monkeypatch.setattr(spool_module, "_ROTATE", 1000)
+    spool = Spool(tmp_path, "w1")
+    first = spool._file
+    open_call = row()
+    spool.sent(open_call, BOOKED)
+    for _ in range(2):
+        for _ in range(20):
+            spool.done(row(), BOOKED)
+        assert spool.rotate()
+        spool.forget_old()
+    assert spool._file is first
+    later = [row() for _ in range(more)]
+    for one in later:
+        spool.done(one, BOOKED)
+    assert spool.read_done(0, 99) == ([Entry(one, BOOKED, True) for one in later], spool._file.size)
+    die(spool)
+    assert [entry.row for entry in left_by_the_dead(tmp_path)["w1"]] == [*later, open_call]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_has_grown_in_an_outage_gives_its_room_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "_ROTATE", 1000)
+    monkeypatch.setattr(spool_module, "_REUSED", 0)
+    spool = Spool(tmp_path, "w1")
+    for _ in range(50):
+        spool.done(row(), BOOKED)
+    assert spool.rotate()
+    spool.forget_old()
+    assert [path.name for path in tmp_path.iterdir()] == ["w1.2.spool"]
+    spool.close(keep=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_worker_that_dies_with_two_files_leaves_every_call_once(
@@ -82,9 +124,6 @@ def test_a_worker_that_dies_with_two_files_leaves_every_call_once(
     spool.done(ended[0], BOOKED)
     assert spool.rotate()
     spool.done(ended[1], BOOKED)
-    assert spool._old is not None
-    os.close(spool._old._descriptor)
-    assert left_by_the_dead(tmp_path) == {}
     die(spool)
     found = [entry.row for entry in left_by_the_dead(tmp_path)["w1"]]
     assert found == [*ended, open_call]
