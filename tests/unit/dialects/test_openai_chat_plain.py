@@ -8,7 +8,8 @@ from msgspec import Raw
 
 from sekisho.core.errors import CallerError
 from sekisho.dialects.openai_chat.messages import read_messages
-from sekisho.dialects.openai_chat.plain import read_plain_messages
+from sekisho.dialects.openai_chat.options import read_tools
+from sekisho.dialects.openai_chat.plain import read_plain_messages, read_plain_tools
 
 _text = st.sampled_from(["", "a", "b\n", "é"])
 _parts = st.lists(st.builds(lambda text: {"type": "text", "text": text}, _text), max_size=2)
@@ -78,3 +79,44 @@ def test_what_is_not_plain_is_left_to_the_reader_of_all(messages: list[object]) 
 )
 def test_what_is_no_conversation_is_not_plain(messages: bytes) -> None:
     assert read_plain_messages(Raw(messages)) is None
+
+
+_schema = st.sampled_from([{}, {"type": "object", "properties": {"a": {"type": "string"}}}])
+_function = st.fixed_dictionaries(
+    {"name": st.sampled_from(["f", "g h"]), "parameters": _schema},
+    optional={"description": _text, "strict": st.booleans() | st.none(), "unknown": _text},
+)
+_tool = st.builds(lambda function: {"type": "function", "function": function}, _function)
+_odd_tool = st.sampled_from(
+    [
+        {},
+        {"type": None},
+        {"type": "web_search"},
+        {"cache_control": {"type": "ephemeral"}},
+        {"function": None},
+        {"function": "f"},
+        {"function": {"name": "f"}},
+        {"function": {"name": ""}},
+        {"function": {"name": "f", "parameters": None}},
+        {"function": {"name": "f", "parameters": []}},
+        {"function": {"name": "f", "parameters": {}, "cache_control": {"type": "ephemeral"}}},
+        {"function": {"name": "f", "parameters": {}, "strict": "yes"}},
+    ]
+)
+
+
+@given(st.lists(st.builds(lambda tool, odd: {**tool, **odd}, _tool, st.just({}) | _odd_tool), max_size=3))
+def test_plain_tools_are_read_alike(tools: list[object]) -> None:
+    raw = Raw(msgspec.json.encode(tools))
+    plain = read_plain_tools(raw)
+    try:
+        whole = read_tools({"tools": raw})
+    except CallerError:
+        assert plain is None
+    else:
+        assert plain in (None, whole)
+
+
+@given(st.lists(_tool, max_size=3))
+def test_the_usual_tools_are_plain(tools: list[object]) -> None:
+    assert read_plain_tools(Raw(msgspec.json.encode(tools))) is not None

@@ -37,7 +37,9 @@ class TokenUsage(Struct, rename="camel"):
 
 def read_usage(told: TokenUsage) -> Usage:
     """Usage by kind; what was written to the cache counts as living five minutes unless said to live an hour."""
-    for_an_hour = sum(detail.input_tokens for detail in told.cache_details or () if detail.ttl == "1h")
+    for_an_hour = 0
+    if told.cache_details:
+        for_an_hour = sum(detail.input_tokens for detail in told.cache_details if detail.ttl == "1h")
     return Usage(
         input=told.input_tokens,
         output=told.output_tokens,

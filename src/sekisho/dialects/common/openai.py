@@ -113,14 +113,15 @@ def write_headers(call_id: str) -> HeaderPairs:
 
 def build_usage(usage: Usage, cost: int | None) -> dict[str, object]:
     """The usage object. `prompt_tokens` contains the cached tokens; `cost` is absent when there is no price."""
+    prompt, output, read, written = usage.prompt, usage.output, usage.cache_read, usage.cache_write
     fields: dict[str, object] = {
-        "prompt_tokens": usage.prompt,
-        "completion_tokens": usage.output,
-        "total_tokens": usage.total,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
+        "prompt_tokens": prompt,
+        "completion_tokens": output,
+        "total_tokens": prompt + output,
+        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
-        "cache_read_input_tokens": usage.cache_read,
-        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": written,
     }
     if cost is not None:
         fields["cost"] = dollars_from_nano(cost)

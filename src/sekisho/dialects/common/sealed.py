@@ -18,7 +18,7 @@ _SEALED_SIGNATURE: Final = re.compile(rb'"signature"\s*:\s*"' + re.escape(SEAL.e
 
 def has_sealed_signature(body: bytes) -> bool:
     """Whether there is reasoning in a JSON body that is signed with a seal of ours, which no upstream takes."""
-    return _SEALED_SIGNATURE.search(body) is not None
+    return SEAL.encode() in bytes(body) and _SEALED_SIGNATURE.search(body) is not None
 
 
 class SealedThinking(Struct, frozen=True, tag_field="kind", tag="thinking", omit_defaults=True):

@@ -14,6 +14,7 @@ from sekisho.core.events import ChatAnswer
 from sekisho.core.wire import AnswerHead
 from sekisho.dialects.common.openai import build_usage
 
+_encode = msgspec.json.Encoder().encode
 _AnswerPart = Text | Thinking | RedactedThinking | ToolCall
 
 
@@ -25,13 +26,10 @@ def write_answer(answer: ChatAnswer, head: AnswerHead, cost: int | None) -> byte
         "finish_reason": answer.finish.reason,
         "logprobs": None,
     }
-    return msgspec.json.encode(
-        {
-            **build_head(head, "chat.completion"),
-            "choices": [choice],
-            "usage": build_usage(answer.usage, cost),
-        }
-    )
+    whole = build_head(head, "chat.completion")
+    whole["choices"] = [choice]
+    whole["usage"] = build_usage(answer.usage, cost)
+    return _encode(whole)
 
 
 def build_head(head: AnswerHead, kind: str) -> dict[str, object]:

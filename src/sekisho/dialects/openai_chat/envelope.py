@@ -37,7 +37,7 @@ def read_call(inbound: Inbound) -> ClientCall:
     body, members = read_body(inbound.body)
     envelope = _envelope.read(members, body)
     model, stream, user = envelope.model, envelope.stream, envelope.user
-    return ClientCall(
+    call = ClientCall(
         model=inbound.model or (None if model is None else read_text(model, "model") or None),
         body=body,
         members=members,
@@ -50,5 +50,7 @@ def read_call(inbound: Inbound) -> ClientCall:
         stream=False if stream is None else read_flag(stream, "stream"),
         include_usage=read_include_usage(envelope),
         end_user=None if user is None else read_text(user, "user") or None,
-        **read_wishes(members, body, model),
     )
+    for name, value in read_wishes(members, body, model).items():
+        setattr(call, name, value)
+    return call

@@ -1,7 +1,7 @@
-"""Reads conversations of nothing but texts and tool calls, as most are, by their types alone.
+"""Reads conversations of nothing but texts and tool calls, as most are, and the usual tools, by their types alone.
 
-Whatever else may stand in one, and whatever is wrong with one, is for `messages.read_messages`, which reads every
-conversation that is read here to the same result.
+Whatever else may stand in one, and whatever is wrong with one, is for `messages.read_messages` and
+`options.read_tools`, which read everything that is read here to the same result.
 """
 
 from typing import Annotated, Final, Literal
@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from sekisho.core.chat import Message, Part, Text, ToolCall, ToolResult
+from sekisho.core.chat import Message, Part, Text, Tool, ToolCall, ToolResult
 
 _Name = Annotated[str, Meta(min_length=1)]
 
@@ -47,15 +47,47 @@ class _Message(Struct):
     function_call: None = None
 
 
+class _Described(Struct):
+    """A function that may be called."""
+
+    name: _Name
+    parameters: Raw
+    description: str | None = None
+    strict: bool | None = None
+    cache_control: None = None
+
+
+class _Tool(Struct):
+    function: _Described
+    type: Literal["function"] | None = None
+    cache_control: None = None
+
+
 _NO_ARGUMENTS: Final = "{}"
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode: Final = msgspec.json.Decoder(list[_Message]).decode
+_decode_tools: Final = msgspec.json.Decoder(list[_Tool]).decode
+
+
+def read_plain_tools(tools: Raw) -> list[Tool] | None:
+    """The tools; None where one of them is not plain."""
+    try:
+        functions = [tool.function for tool in _decode_tools(tools)]
+    except _UNREADABLE:
+        return None
+    if any(bytes(memoryview(function.parameters)[:1]) != b"{" for function in functions):
+        return None
+    return [
+        Tool(name=told.name, description=told.description, schema=told.parameters, strict=told.strict)
+        for told in functions
+    ]
 
 
 def read_plain_messages(messages: Raw) -> tuple[list[Text], list[Message]] | None:
     """System texts and turns; None for a conversation that is not plain."""
     try:
         decoded = _decode(messages)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return None
     system: list[Text] = []
     turns: list[Message] = []

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from sekisho.core.chat import ChatRequest, Message, Text
+from sekisho.core.chat import ChatRequest, Message, Text, Tool
 from sekisho.dialects.common.fields import (
     read_flag,
     read_name,
@@ -31,7 +31,7 @@ from sekisho.dialects.common.openai_fields import (
 from sekisho.dialects.common.wishes import is_gateway_field
 from sekisho.dialects.openai_chat.messages import read_messages
 from sekisho.dialects.openai_chat.options import read_reasoning, read_response_format, read_tool_choice, read_tools
-from sekisho.dialects.openai_chat.plain import read_plain_messages
+from sekisho.dialects.openai_chat.plain import read_plain_messages, read_plain_tools
 
 _Fields = dict[str, object]
 
@@ -81,13 +81,19 @@ def read_chat(members: Mapping[str, Raw]) -> ChatRequest:
     chat = ChatRequest(
         system=system,
         messages=messages,
-        tools=read_tools(members),
+        tools=_read_tools(members),
         max_output_tokens=read_output_limit(fields.get("max_tokens"), fields.get("max_completion_tokens")),
     )
     said = {name: value for name, value in fields.items() if value is not None and name not in _TAKEN}
     if said:
         _read_rest(said, chat)
     return chat
+
+
+def _read_tools(members: Mapping[str, Raw]) -> list[Tool]:
+    if "tools" in members and "functions" not in members and (plain := read_plain_tools(members["tools"])) is not None:
+        return plain
+    return read_tools(members)
 
 
 def _read_conversation(members: Mapping[str, Raw]) -> tuple[list[Text], list[Message]]:
