@@ -55,6 +55,23 @@ def test_a_model_is_there_as_soon_as_it_was_added(admin: Admin) -> None:
     assert "sk-the-true" not in str((made, found))
 
 
+def test_deployments_of_one_name_are_told_of_in_pages_and_together(admin: Admin) -> None:
+    name = unique("haiku")
+    for limit in (60, 30):
+        admin.make("/model/new", entry(name, rpm=limit, input_cost_per_token=limit / 1e6))
+    page = admin.read("/v2/model/info", model=name, size=1, page=2)
+    assert [one["model_name"] for one in page["data"]] == [name]
+    assert (page["total_count"], page["current_page"], page["total_pages"], page["size"]) == (2, 2, 2, 1)
+    assert admin.read("/v2/model/info", modelId=page["data"][0]["model_info"]["id"])["data"] == page["data"]
+    (group,) = admin.read("/model_group/info", model_group=name)["data"]
+    assert (group["model_group"], group["providers"], group["mode"]) == (name, ["anthropic"], "chat")
+    assert (group["rpm"], group["tpm"], group["input_cost_per_token"]) == (90, None, 6e-05)
+    assert group["supports_vision"]
+    assert "tools" in group["supported_openai_params"]
+    assert name in [one["model_group"] for one in admin.read("/model_group/info")["data"]]
+    assert admin.read("/model_group/info", model_group="nobody's")["data"] == []
+
+
 def test_models_of_the_file_are_no_db_models(admin: Admin) -> None:
     (found,) = shown(admin, "deployment-1")
     assert found["model_info"]["db_model"] is False

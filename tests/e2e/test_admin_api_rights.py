@@ -217,6 +217,8 @@ CASES: dict[str, Case] = {
     "/v1/models": Case(get("/v1/models", lambda p: {}), EVERYBODY, EVERYBODY),
     "/model/info": Case(get("/model/info", lambda p: {}), EVERYBODY, EVERYBODY),
     "/v1/model/info": Case(get("/v1/model/info", lambda p: {}), EVERYBODY, EVERYBODY),
+    "/v2/model/info": Case(get("/v2/model/info", lambda p: {}), EVERYBODY, EVERYBODY),
+    "/model_group/info": Case(get("/model_group/info", lambda p: {}), EVERYBODY, EVERYBODY),
 }
 
 

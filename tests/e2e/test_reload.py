@@ -85,6 +85,8 @@ def test_a_signal_and_the_api_change_every_worker_and_disturb_no_call(gateway: G
     assert any("`odd` is not a known key" in warning for warning in answer.json()["warnings"])
     all_have("third")
     wait_until(lambda: gateway.post("/config/reload", {}).json()["status"] == "unchanged", "it goes on changing")
+    *_, first = gateway.get("/audit?table_name=configuration").json()["audit_logs"]
+    assert first["updated_values"]["models"] == answer.json()["models"]
     assert find_workers(gateway, 2) == workers
 
     whole = began + stream.read()

@@ -109,6 +109,8 @@ RIGHTS: Final[dict[str, Right]] = {
     "/anthropic/v1/models/{model}": "see_own",
     "/model/info": "see_own",
     "/v1/model/info": "see_own",
+    "/v2/model/info": "see_own",
+    "/model_group/info": "see_own",
     "/model/new": "administer",
     "/model/update": "administer",
     "/model/{model_id}/update": "administer",
@@ -166,7 +168,8 @@ Permission = Literal[
 PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
 
 _LISTS: Final = ("/models", "/v1/models", "/anthropic/v1/models")
-_MODELS: Final = frozenset({*_LISTS, *(f"{path}/{{model}}" for path in _LISTS), "/model/info", "/v1/model/info"})
+_INFOS: Final = ("/model/info", "/v1/model/info", "/v2/model/info", "/model_group/info")
+_MODELS: Final = frozenset({*_LISTS, *(f"{path}/{{model}}" for path in _LISTS), *_INFOS})
 _READS: Final = frozenset({"oversee", "see_own"})
 """The rights of paths that change nothing."""
 _PATTERNS: Final = {path: tuple(path.split("/")) for path in RIGHTS if "{" in path}

@@ -25,7 +25,7 @@ class Plans(Generic[Plan]):
     def renew(self, scopes: Sequence[Scope], group: str) -> Plan:
         """Make the plan anew. It keeps the scopes, so that no others can come to have their identity."""
         if len(self._known) >= _REMEMBERED:
-            self._known.clear()
+            del self._known[next(iter(self._known))]
         plan = self._make(scopes, group)
         self._known[id(scopes), group] = (scopes, plan)
         return plan

@@ -1,14 +1,15 @@
-"""Reading the audit trail, and checking that nobody altered it."""
+"""Reading the audit trail, adding what changes no table, and checking that nobody altered it."""
 
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sekisho.core.errors import StoreUnavailable
-from sekisho.store.audit_chain import GENESIS, AuditRecord, seal
+from sekisho.store.audit_chain import GENESIS, AuditRecord, Change, seal
 from sekisho.store.database import Database
 from sekisho.store.tables import audit, audit_head
 
@@ -40,7 +41,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class AuditRepository:
-    """Reads the audit trail."""
+    """Reads the audit trail, and adds what changes no table."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -53,6 +54,12 @@ class AuditRepository:
             total = await connection.scalar(sa.select(sa.func.count()).select_from(audit).where(*conditions))
             rows = (await connection.execute(newest)).mappings().all()
         return [AuditRecord(**row) for row in rows], total or 0
+
+    async def note(self, kind: str, identity: str, *, before: object, after: object) -> None:
+        """Record that the one who acts has changed something that is no row. Raises StoreUnavailable."""
+        texts = (msgspec.json.encode(state).decode() for state in (before, after))
+        change = dict(zip(("before", "after"), texts, strict=True))
+        await self._database.note(Change(action="updated", object_kind=kind, object_id=identity, **change))
 
     async def verify(self, expected: Sequence[str] = ()) -> Verdict:
         """Walk the chain from its first record to the head.

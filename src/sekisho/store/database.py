@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sekisho.core.author import current_author
 from sekisho.core.clock import Clock, SystemClock
 from sekisho.core.errors import ConfigError, StoreUnavailable
-from sekisho.store.audit_chain import append
+from sekisho.store.audit_chain import Change, append
 from sekisho.store.capture import Capture
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ class Database:
         rows = [(change.object_kind, change.object_id) for change in found]
         for tell in self._followers:
             tell(rows)
+
+    async def note(self, done: Change) -> None:
+        """Put what an administrator did outside of the database into the audit trail. Raises StoreUnavailable."""
+        async with self.write() as connection:
+            await connection.run_sync(append, self.insert, [done], current_author(), self._clock.now())
 
     def follow(self, tell: Callable[[Sequence[Row]], None]) -> None:
         """Have `tell` called with the rows of every administrative change by this process."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from sekisho.control.api.answers import Json
 from sekisho.control.api.gate import caller_of
 from sekisho.control.api.requests import Name
-from sekisho.control.services import listings, models
+from sekisho.control.services import groups, listings, models
 from sekisho.control.services.context import Services
 from sekisho.core.errors import NotFound
 
@@ -25,6 +25,22 @@ def add_routes(router: APIRouter, services: Services) -> None:
     async def describe_models(request: Request, litellm_model_id: Name | None = None) -> dict[str, Any]:
         """Show limits, abilities and prices of the models that the caller may use."""
         return models.describe_models(services, caller_of(request), litellm_model_id)
+
+    @router.get("/v2/model/info", tags=["models"])
+    async def page_models(
+        request: Request,
+        model: Name | None = None,
+        model_id: Annotated[Name | None, Query(alias="modelId")] = None,
+        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+        size: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> dict[str, Any]:
+        """Show one page of what `/model/info` shows, of one model name if it is given."""
+        return models.page_models(services, caller_of(request), model, model_id, page=page, size=size)
+
+    @router.get("/model_group/info", tags=["models"])
+    async def describe_groups(request: Request, model_group: Name | None = None) -> dict[str, Any]:
+        """Show what the deployments behind each model name that the caller may use can do together."""
+        return groups.describe_groups(services, caller_of(request), model_group)
 
     @router.get("/inference-profiles", include_in_schema=False)
     @router.get("/foundation-models", include_in_schema=False)

@@ -41,6 +41,21 @@ def describe_models(services: Services, caller: Caller, deployment_id: str | Non
     return {"data": found}
 
 
+def page_models(
+    services: Services, caller: Caller, model: str | None, deployment_id: str | None, *, page: int, size: int
+) -> View:
+    """One page of `describe_models`, of one model name if it is given."""
+    found = describe_models(services, caller, deployment_id)["data"]
+    wanted = [one for one in found if model in {None, one["model_name"]}]
+    return {
+        "data": wanted[(page - 1) * size : page * size],
+        "total_count": len(wanted),
+        "current_page": page,
+        "size": size,
+        "total_pages": -(-len(wanted) // size),
+    }
+
+
 def _info(entry: ModelEntry) -> dict[str, Any]:
     facts = entry.facts
     return {
