@@ -35,6 +35,20 @@ async def test_what_is_fresh_is_not_read_again() -> None:
     assert source.reads == ["a"]
 
 
+async def test_only_what_is_fresh_and_beyond_doubt_can_be_had_without_waiting() -> None:
+    source = Source()
+    assert source.memory.peek("a") is None
+    await source.memory.get("a")
+    assert source.memory.peek("a") == "old a"
+    source.memory.doubt([("names", "b")])
+    assert source.memory.peek("a") is None  # somebody must look whether this concerns it
+    await source.memory.get("a")
+    assert source.memory.peek("a") == "old a"
+    source.clock.advance(FRESH)
+    assert source.memory.peek("a") is None
+    assert source.reads == ["a"]
+
+
 async def test_what_is_no_longer_fresh_counts_until_it_is_read_in_the_background() -> None:
     source = Source()
     await source.memory.get("a")

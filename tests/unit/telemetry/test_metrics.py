@@ -11,6 +11,7 @@ from tests.support.ended import KEY_HASH, Upstream, attempt, caller, client_call
 
 from sekisho.core.errors import BudgetExceeded, ClientGone, UnknownModel, UpstreamThrottled
 from sekisho.core.usage import Usage
+from sekisho.telemetry import metrics as metrics_module
 from sekisho.telemetry.calls import EndedCall
 from sekisho.telemetry.counts import open_counts
 from sekisho.telemetry.exposition import write_metrics
@@ -163,6 +164,24 @@ def test_what_is_too_much_counts_under_other() -> None:
     assert total(found["litellm_deployment_total_requests_total"]) == 100
     assert len(found["litellm_deployment_total_requests_total"]) == 11
     metrics.close()
+
+
+def test_calls_count_together_by_their_labels_and_not_by_what_is_remembered(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Callers are read anew from time to time, and there are more of them than are remembered."""
+    monkeypatch.setattr(metrics_module, "_MOST_SERIES", 3)
+    for number in range(40):
+        target = Upstream() if number % 2 else None
+        metrics.count_call(ended(caller=caller(user_id=f"user {number % 5}"), target=target, attempts=[]))
+        metrics.count_call(ended(attempts=[attempt(error=f"UpstreamThrottled:{number}", status=429)]))
+    calls = read(metrics)["litellm_proxy_total_requests_metric_total"]
+    for user in range(5):
+        assert total(calls, user=f"user {user}", model_id="dep-1") == 4
+        assert total(calls, user=f"user {user}", model_id="") == 4
+    assert len(calls) == 11
+    (failures,) = read(metrics)["litellm_deployment_failure_responses_total"]
+    assert failures[1] == 40
 
 
 CALLS = st.builds(
