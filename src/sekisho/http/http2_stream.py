@@ -241,15 +241,17 @@ class Http2Stream:
 
     async def _send_unsent(self) -> None:
         """Send what is to be sent as the client's windows allow, and tell when all of it is."""
-        while self._unsent and not self.gone:
-            left, last = self._unsent.popleft()
-            while left and (room := await self._carrier.wait_for_room(self)):
-                piece, left = left[:room], left[room:]
-                self._send_data(piece, end=last and not left)
-            if last and not self._answered and not self.gone:
-                self._send_data(left, end=True)
-        self._sending = None
-        self._tell_room()
+        try:
+            while self._unsent and not self.gone:
+                left, last = self._unsent.popleft()
+                while left and (room := await self._carrier.wait_for_room(self)):
+                    piece, left = left[:room], left[room:]
+                    self._send_data(piece, end=last and not left)
+                if last and not self._answered and not self.gone:
+                    self._send_data(left, end=True)
+        finally:
+            self._sending = None
+            self._tell_room()
 
     def _send_data(self, piece: memoryview, *, end: bool) -> None:
         self._carrier.send_data(self.id, piece, end=end)
