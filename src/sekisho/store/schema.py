@@ -23,13 +23,8 @@ async def bring_up_to_date(database: Database) -> None:
     Raises:
         ConfigError: the database was written by a newer version.
     """
-    async with database.read() as connection:
-        if await connection.run_sync(_revision) == HEAD:
-            return
-    async with database.write() as connection:  # on SQLite this is the lock
-        if database.postgres:
-            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        await connection.run_sync(_migrate)
+    if await database.inspect(_revision) != HEAD:
+        await database.transact(_migrate)  # on SQLite a transaction is the lock, on PostgreSQL it takes one
 
 
 def _revision(connection: sa.Connection) -> str | None:
@@ -41,6 +36,8 @@ def _revision(connection: sa.Connection) -> str | None:
 
 def _migrate(connection: sa.Connection) -> None:
     """Make a new database as it should be, or take an old one through the migrations it has not seen."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     revision = _revision(connection)
     if revision == HEAD:
         return
