@@ -171,7 +171,7 @@ def send(load: Load, name: str) -> Result:
     """Let the load generator's own process send a load. Raises BenchmarkFailed, naming the load."""
     command = (sys.executable, "-m", "benchmarks.load")
     done = subprocess.run(command, cwd=ROOT, input=msgspec.json.encode(load), stdout=subprocess.PIPE, check=False)
-    if done.returncode != 0:
+    if done.returncode != 0 or not done.stdout:
         raise BenchmarkFailed("the load generator failed; its own message stands above")
     result = msgspec.json.decode(done.stdout, type=Result)
     if result.failure is not None:
