@@ -230,13 +230,15 @@ LITELLM_SETTINGS = Block(
         "max_budget": NUMBER,
         "budget_duration": WINDOW,
         "timezone": ZONE,
+        "default_key_generate_params": MAPPING,
+        "upperbound_key_generate_params": MAPPING,
         **AWS,
     },
     _names("""
         modify_params cache cache_params
         budget_reset_time max_internal_user_budget internal_user_budget_duration
         max_user_budget max_end_user_budget max_end_user_budget_id default_internal_user_params default_team_params
-        default_team_settings default_key_generate_params upperbound_key_generate_params key_generation_settings
+        default_team_settings key_generation_settings
         budget_rollover tag_budget_config turn_off_message_logging redact_user_api_key_info
         redact_messages_in_exceptions json_logs set_verbose service_callbacks langfuse_default_tags
         enable_preview_features force_ipv4 mcp_aliases disable_end_user_cost_tracking
@@ -337,6 +339,21 @@ GENERAL_SETTINGS = Block(
         dangerously_permit_weak_or_unset_master_key block_robots disable_llm_api_endpoints disable_admin_endpoints
     """),
 )
+
+KEY_BOUNDS = Block(
+    {
+        "max_budget": NUMBER,
+        "budget_duration": WINDOW,
+        "duration": WINDOW,
+        "tpm_limit": COUNT,
+        "rpm_limit": COUNT,
+        "max_parallel_requests": COUNT,
+    }
+)
+"""What `upperbound_key_generate_params` may say."""
+
+KEY_DEFAULTS = Block({**KEY_BOUNDS.active, "models": TEXTS, "metadata": MAPPING}, _names("team_id user_id"))
+"""What `default_key_generate_params` may say."""
 
 INSTALLATION_LIMITS = Block(
     {

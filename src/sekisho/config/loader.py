@@ -125,10 +125,19 @@ def _build_snapshot(
         installation=read_installation(document, settings, report),
         callbacks=_read_callbacks(document, litellm, report),
         health=read_health(general),
+        key_defaults=_read_keys(document, litellm, "default_key_generate_params", keys.KEY_DEFAULTS, report),
+        key_bounds=_read_keys(document, litellm, "upperbound_key_generate_params", keys.KEY_BOUNDS, report),
         **fallbacks,
         **read_router(document, router, names, report),
         **_plain_settings(router, litellm, general),
     )
+
+
+def _read_keys(
+    document: Document, litellm: Mapping[str, Any], name: str, block: keys.Block, report: Report
+) -> dict[str, Any]:
+    """What is said of virtual keys under this name."""
+    return check_block(document, litellm.get(name, {}), ("litellm_settings", name), block, report)
 
 
 def _plain_settings(router: dict[str, Any], litellm: dict[str, Any], general: dict[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     allow_unpriced_models: whether callers with a budget may use models without a price, which then cost them nothing.
     access_groups: the model names that the names of access groups stand for.
     response_retention: for how many seconds answers of the Responses API are kept for their key; None for not at all.
+    key_defaults: what virtual keys get that are made without it. key_bounds: the most that they may have.
     metrics_need_key: whether a key is asked for at `/metrics`.
     usage_retention: for how many seconds usage rows are kept; None for ever.
     """
@@ -177,6 +178,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     usage_retention: float | None = None
     metrics_need_key: bool = True
     callbacks: tuple[str, ...] = ()
+    key_defaults: dict[str, object] = {}
+    key_bounds: dict[str, object] = {}
 
     def __repr__(self) -> str:
         # The defaults of deployments may hold credentials.

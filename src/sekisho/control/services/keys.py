@@ -9,6 +9,7 @@ import msgspec
 
 from sekisho.control.services.context import Services
 from sekisho.control.services.fields import budget_columns, extras, list_columns, plain_columns
+from sekisho.control.services.key_bounds import bound_key, complete_key
 from sekisho.control.services.ownership import (
     changed_by,
     is_permitted,
@@ -89,12 +90,13 @@ async def check_key_fields(services: Services, fields: Mapping[str, Any], record
 
 
 async def place_key(services: Services, caller: Caller, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The fields of a new key with the team of its project, checked to fit together.
+    """The fields of a new key with what the configuration adds and the team of its project, checked to fit together.
 
     Raises:
         AccessDenied: the key would spend the money of an organisation that the caller does not belong to.
         InvalidRequest: project, team and organisation do not belong together, or do not exist.
     """
+    fields = complete_key(services, fields)
     await check_key_fields(services, fields)
     if fields.get("project_id") is not None and fields.get("team_id") is None:
         project = await services.store.projects.get(fields["project_id"])
@@ -164,6 +166,7 @@ async def change_columns(
     services: Services, caller: Caller, record: KeyRecord, fields: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The columns that a change to a key sets, after checking that the caller may and that they fit."""
+    fields = bound_key(services, fields)
     _check_key_is_not_widened(caller, record, fields)
     await check_key_fields(services, fields, record)
     places = (fields.get(name, getattr(record, name)) for name in ("project_id", "team_id", "organization_id"))
