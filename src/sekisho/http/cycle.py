@@ -238,6 +238,8 @@ class Cycle:
         if self._invited or self._started or self._gone:
             return
         self._invited = True
+        if self.scope["http_version"] == "1.0":  # such a client knows no interim answers
+            return
         if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.scope["headers"]):
             self._carrier.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 

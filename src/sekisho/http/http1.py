@@ -192,9 +192,9 @@ class Http1Protocol(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._muted = True
-        self._parser.feed_data(head)
+        self._feed(head)
         self._muted = False
-        if rest:
+        if rest and not self._transport.is_closing():
             self._feed(rest)
 
     def _framing(self) -> bytes:

@@ -55,6 +55,12 @@ def test_what_is_no_conversation_has_no_turns(value: object) -> None:
     assert _read(value) == []
 
 
+def test_a_number_that_python_does_not_read_hides_nothing() -> None:
+    system = b'{"role":"system","content":"%b","number":%b}' % (b"x" * LONG, b"1" * 5000)
+    turns = read_first_turns(Raw(b'[%b,{"role":"user","content":"first"}]' % system))
+    assert list(turns)[-1] == Turn("user", "first")
+
+
 def test_texts_of_any_content() -> None:
     assert read_texts("said") == ["said"]
     assert read_texts([{"type": "text", "text": "a"}, {"text": ""}, {"text": 1}, 2, {"image": {}}, {"text": "b"}]) == [

@@ -383,3 +383,16 @@ async def test_an_idle_connection_is_closed_in_the_end(monkeypatch: pytest.Monke
     async with serving(echo) as server, connected(server.port) as (reader, writer):
         writer.write(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
         assert (await reader.read()).endswith(b"GET /x ")
+
+
+async def test_a_client_of_the_old_version_is_sent_no_interim_answer() -> None:
+    request = b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"
+    assert (await talk(echo, request)).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_an_upgrade_with_a_framing_that_is_none_ends_the_connection() -> None:
+    failed: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failed.append(context))
+    head = b"POST / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: gzip\r\n\r\n"
+    assert await talk(echo, head + LAST) == b""
+    assert failed == []

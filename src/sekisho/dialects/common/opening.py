@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from json import JSONDecodeError, JSONDecoder
+from json import JSONDecoder
 from typing import Final
 
 import msgspec
@@ -48,7 +48,7 @@ def _read_beginning(text: str) -> list[Turn]:
             turns.append(msgspec.convert(value, Turn))
             if turns[-1].role == "user":
                 return turns
-    except (JSONDecodeError, RecursionError, msgspec.ValidationError):
+    except (ValueError, RecursionError):  # no JSON, an integer of thousands of digits, or no turn
         pass
     return []
 
