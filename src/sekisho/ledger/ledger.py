@@ -348,6 +348,7 @@ class Ledger:
             if account.left is not None:
                 account.left += limit - account.limit
             account.limit = limit
+            self._plans.forget()  # a call that came before the change may have set what was the limit then
         account.scope = scope
         return account
 

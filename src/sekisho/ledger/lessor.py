@@ -82,7 +82,9 @@ class Lessor:
         """
         if self.is_away:
             raise StoreUnavailable(_NO_ANSWER)
+        now = self._clock.monotonic()
         for account, wished in needs:
+            account.last_use = now  # so that it is not forgotten before the answer is there
             known = self._wants.get(account.name)
             total = wished if known is None else known[1].wished + wished
             self._wants[account.name] = (account, Want(account=account.name, limit=account.limit, wished=total))

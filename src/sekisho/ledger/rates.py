@@ -180,7 +180,9 @@ class RateLimits:
         share = self._shares.get(rate.name)
         if share is None:
             share = self._shares[rate.name] = Share(rate.name, rate.limit, rate.span, alone=rate.tokens)
-        share.limit = rate.limit
+        elif share.limit != rate.limit:
+            share.limit = rate.limit
+            self._plans.forget()  # a call that came before the change may have set what was the limit then
         return share
 
     async def _take_all(self, renewal: Renewal, parts: Sequence[_Part]) -> None:

@@ -1,5 +1,8 @@
 """What is worked out once for a caller holds as long as it is true, and no longer."""
 
+import asyncio
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.escrow import Book, MemoryEscrow
@@ -8,6 +11,7 @@ from tests.support.holds import held
 from sekisho.core.accounts import money_account
 from sekisho.core.caller import BudgetWindow, ModelLimits, Scope
 from sekisho.core.clock import ManualClock
+from sekisho.core.escrow import Grant, Want
 from sekisho.core.money import Price, Rates
 from sekisho.ledger.asks import Ask
 from sekisho.ledger.ledger import Ledger
@@ -26,6 +30,23 @@ SCOPES = (
     Scope(kind="key", id="k", budgets=WINDOWS, model_limits={"sonnet": ModelLimits(budgets=WINDOWS[:1])}),
     Scope(kind="team", id="t", counted=WINDOWS[1:2]),
 )
+
+
+SCOPE = Scope(kind="key", id="k", budgets=(BudgetWindow(limit=10**6),))
+
+
+class SlowEscrow(MemoryEscrow):
+    """Leases nothing until it is let."""
+
+    def __init__(self, book: Book) -> None:
+        super().__init__(book)
+        self.begun, self.answers = asyncio.Event(), asyncio.Event()
+        self.answers.set()
+
+    async def lease(self, wants: Sequence[Want]) -> list[Grant]:
+        self.begun.set()
+        await self.answers.wait()
+        return await super().lease(wants)
 
 
 def make_ledger(clock: ManualClock) -> Ledger:
@@ -77,6 +98,57 @@ async def test_changed_limits_come_with_new_scopes() -> None:
             async with held(ledger, scopes, ASK, "sonnet"):
                 (account,) = ledger.accounts().values()
                 assert account.limit == limit
+
+
+def team_of(limit: int, key: Scope) -> tuple[Scope, ...]:
+    return key, Scope(kind="team", id="t", budgets=(BudgetWindow(limit=limit),), rpm_limit=limit // 1000)
+
+
+async def test_a_call_from_before_a_change_does_not_bring_the_old_limit_back() -> None:
+    clock = ManualClock()
+    rates = RateLimits(clock)
+    ledger = Ledger(clock, Lessor(MemoryEscrow(Book()), clock), rates, 402)
+    now, before = team_of(5_000, Scope(kind="key", id="one")), team_of(10**6, Scope(kind="key", id="two"))
+    for scopes in (now, before, now):  # the second was read before the change; its body took long to arrive
+        async with held(ledger, scopes, ASK, "sonnet"):
+            pass
+    (account,) = ledger.accounts().values()
+    assert account.limit == 5_000
+    requests, _ = rates.remaining(now, "sonnet")
+    assert requests is not None
+    assert (requests.limit, requests.remaining) == (5, 2)
+
+
+async def test_what_is_leased_ahead_for_those_who_called_before_a_change_does_not_undo_it() -> None:
+    clock = ManualClock()
+    ledger = make_ledger(clock)
+    hourly = Scope(kind="key", id="h", budgets=(BudgetWindow(limit=10**9, duration="1h", resets_at=clock.now() + 60),))
+    now, before = team_of(5_000, Scope(kind="key", id="k")), team_of(10**6, hourly)
+    for scopes in (before, now):
+        async with held(ledger, scopes, ASK, "sonnet"):
+            pass
+    await ledger.lease_ahead()
+    async with held(ledger, now, ASK, "sonnet") as hold:
+        (account,) = hold.accounts
+        assert account.limit == 5_000
+
+
+async def test_an_account_is_not_forgotten_while_a_call_waits_for_its_lease() -> None:
+    clock, escrow = ManualClock(), SlowEscrow(Book())
+    ledger = Ledger(clock, Lessor(escrow, clock), RateLimits(clock), 402)
+    async with held(ledger, (SCOPE,), ASK, "sonnet"):
+        pass
+    for account in ledger.accounts().values():
+        account.take_idle(keep=0)
+    clock.advance(60)
+    escrow.answers.clear()
+    escrow.begun.clear()
+    calling = asyncio.create_task(ledger.hold((SCOPE,), ASK, "sonnet"))
+    await escrow.begun.wait()
+    ledger.forget_idle()
+    escrow.answers.set()
+    hold = await calling
+    assert list(ledger.accounts().values()) == hold.accounts
 
 
 def test_plans_are_made_once_for_the_same_scopes_and_not_kept_for_ever() -> None:
