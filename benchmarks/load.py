@@ -167,6 +167,7 @@ def main() -> None:
     """Read the load, send it, write the result."""
     load = msgspec.json.decode(sys.stdin.buffer.read(), type=Load)
     sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(run(load))))
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -51,6 +51,10 @@ class Figure(Struct, frozen=True, order=True):
     unit: str
 
 
+class ResultLost(BenchmarkFailed):
+    """The load was sent, and its result did not arrive whole."""
+
+
 Figures = dict[Figure, dict[str, list[float]]]
 """For each figure and target the values of all rounds."""
 
@@ -113,7 +117,12 @@ def _bear(target: Target, error: BenchmarkFailed) -> None:
 def measure_round(load: Load, target: Target, case: Case) -> tuple[float, Result]:
     """Send a load. Returns the CPU time of it, in seconds, and how it went. Raises BenchmarkFailed."""
     before = target.group.cpu_seconds()
-    result = send(load, f"{target.name}: {case.label}")
+    try:
+        result = send(load, f"{target.name}: {case.label}")
+    except ResultLost as error:
+        print(f"benchmarks: once more: {error}", file=sys.stderr)
+        before = target.group.cpu_seconds()
+        result = send(load, f"{target.name}: {case.label}")
     time.sleep(_SETTLE_SECONDS)
     return target.group.cpu_seconds() - before, result
 
@@ -171,9 +180,12 @@ def send(load: Load, name: str) -> Result:
     """Let the load generator's own process send a load. Raises BenchmarkFailed, naming the load."""
     command = (sys.executable, "-m", "benchmarks.load")
     done = subprocess.run(command, cwd=ROOT, input=msgspec.json.encode(load), stdout=subprocess.PIPE, check=False)
-    if done.returncode != 0 or not done.stdout:
+    if done.returncode != 0:
         raise BenchmarkFailed("the load generator failed; its own message stands above")
-    result = msgspec.json.decode(done.stdout, type=Result)
+    try:
+        result = msgspec.json.decode(done.stdout, type=Result)
+    except msgspec.DecodeError as error:
+        raise ResultLost(f"{name}: of the load generator's result came {len(done.stdout)} bytes: {error}") from error
     if result.failure is not None:
         raise BenchmarkFailed(f"{name}: {result.failure}")
     return result
