@@ -300,3 +300,30 @@ class TestBothSides:
         )
         written = client.write_answer(answer, HEAD, read_call(client, encode(messages=[])), 5)
         assert upstream.read_answer(WireAnswer({}, written), REQUEST) == answer
+
+
+TEXTS = [f'{{"choices":[{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":null}}]}}' for text in "ab"]
+
+
+def feed_each(*events: bytes) -> list[Event]:
+    """The events of a stream of which each event comes by itself."""
+    reader = upstream.stream_reader(REQUEST)
+    return [event for data in events for piece in reader.feed(data) for event in piece.events]
+
+
+def test_text_after_the_end_counts_for_nothing() -> None:
+    first, second = (b"data: %b\n\n" % text.encode() for text in TEXTS)
+    assert feed_each(first, b"data: [DONE]\n\n", second) == [TextDelta("a")]
+
+
+def test_a_text_that_is_no_json_is_refused_like_the_first() -> None:
+    first, second = (b"data: %b\n\n" % text.encode() for text in TEXTS)
+    with pytest.raises(WireFault, match="not one of Chat Completions"):
+        feed_each(first, first, second.replace(b'"b"', b'"b\t"'))
+
+
+def test_lines_may_end_in_different_ways() -> None:
+    events = [b"data: %b\r\n\n" % text.encode() for text in TEXTS]
+    reader = upstream.stream_reader(REQUEST)
+    pieces = [piece for data in [*events, b"data: [DONE]\r\n\n"] for piece in reader.feed(data)]
+    assert [piece.data for piece in pieces] == [*(text.encode() for text in TEXTS), b"[DONE]"]

@@ -5,6 +5,7 @@ from msgspec import Struct
 from sekisho.core.wire import WireFault
 
 _MOST_BYTES = 16 * 1024 * 1024
+_RETURN = 0x0D
 
 
 class SseEvent(Struct, frozen=True):
@@ -69,7 +70,7 @@ def _cut_plain_events(data: bytes, events: list[SseEvent]) -> bytes:
     at = 0
     while data.startswith(b"data: ", at):
         end = data.find(b"\n", at)
-        if end < 0 or data[end + 1 : end + 2] != b"\n":
+        if end < 0 or data[end + 1 : end + 2] != b"\n" or data[end - 1] == _RETURN:
             break
         events.append(SseEvent(None, data[at + 6 : end]))
         at = end + 2

@@ -52,9 +52,10 @@ class RepeatedChunk:
         else:
             return None
         try:
-            return text.decode() if _is_plain(text) else None
+            said = text.decode()
         except UnicodeDecodeError:
             return None
+        return said if said.isprintable() and '"' not in said and "\\" not in said else None
 
 
 def _is_plain(text: bytes) -> bool:

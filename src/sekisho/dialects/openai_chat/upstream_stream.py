@@ -117,6 +117,7 @@ class ChunkReader:
     def _read(self, data: bytes) -> list[Event]:
         if data == DONE or self._done:
             self._done = True
+            self._repeated = RepeatedChunk()  # what comes after the end counts for nothing
             return []
         try:
             if not self._finished and (text := self._repeated.find_text(data)) is not None:
