@@ -28,6 +28,9 @@ Row: TypeAlias = tuple[str, str]
 _WRITES: Final = "sekisho_writes"
 _CONNECT_SECONDS: Final = 10
 _COMMAND_SECONDS: Final = 30
+_TRIES: Final = 4
+_GAVE_WAY: Final = ("40001", "40P01")
+"""Serialization failure and deadlock: of such transactions one is ended, and would succeed if it began anew."""
 _BUSY_MILLISECONDS: Final = 10_000
 _READERS: Final = 3
 _PRAGMAS: Final = (
@@ -110,13 +113,23 @@ class Database:
         """Run `work` as one writing transaction and commit it.
 
         On SQLite it runs in a thread as a whole: passing each statement to a thread, as `write` does, costs several
-        times more than the statements themselves.
+        times more than the statements themselves. PostgreSQL may end it for the sake of another that it stands in the
+        way of, though all lock in one order as far as can be; then `work` is run again.
         """
         with self._reporting():
             if self._threaded is not None:
                 return await asyncio.to_thread(_in_transaction, self._threaded, work)
-            async with self._writer.begin() as connection:
-                return await connection.run_sync(work)
+            for _ in range(_TRIES - 1):
+                try:
+                    return await self._run(work)
+                except sa.exc.DBAPIError as error:
+                    if _sqlstate(error) not in _GAVE_WAY:
+                        raise
+            return await self._run(work)
+
+    async def _run(self, work: Callable[[sa.Connection], Result]) -> Result:
+        async with self._writer.begin() as connection:
+            return await connection.run_sync(work)
 
     def insert(self, table: sa.Table) -> "Insert":
         """An INSERT that knows ON CONFLICT, which the two databases write alike."""
@@ -148,8 +161,13 @@ def _is_about_data(error: BaseException) -> bool:
     """Whether the database answered, and refused this statement or its values (SQLSTATE classes 22, 54)."""
     if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError | sa.exc.DataError):
         return True
-    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return isinstance(sqlstate, str) and sqlstate.startswith(("22", "54"))
+    return _sqlstate(error).startswith(("22", "54"))
+
+
+def _sqlstate(error: BaseException) -> str:
+    """PostgreSQL's code for what is wrong; empty where there is none."""
+    code = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return code if isinstance(code, str) else ""
 
 
 def _address(url: str) -> sa.URL:
