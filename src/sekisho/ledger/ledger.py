@@ -227,7 +227,7 @@ class Ledger:
             left = account.leased - account.used - account.held
             if left < room:
                 room = left
-            if account.left is not None and account.left < 0:
+            if account.left is None or account.left < 0:
                 return None
         if limited:
             if room < SHARE * cost and (room < cost or ask.fit(int(room)) != ask.ceiling):

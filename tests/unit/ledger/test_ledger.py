@@ -325,3 +325,16 @@ async def test_the_spend_of_the_key_is_nobody_elses() -> None:
         assert hold.key_spend() == 11_000
     async with held(worker.ledger, [key(), team], ask, "m") as hold:
         assert hold.key_spend() is None
+
+
+async def test_a_call_that_costs_nothing_is_told_what_others_have_spent() -> None:
+    """And it is refused where others have spent more than there is, as any call is."""
+    book = Book()
+    other, worker = Worker(book), Worker(book, "two")
+    await other.call([key(100)], 30)
+    free = Ask(input=10, output=0, ceiling=0, caches="no")
+    async with held(worker.ledger, [key(100)], free, "sonnet") as hold:
+        assert hold.key_spend() == 30_000
+    third = Worker(book, "three")
+    with pytest.raises(BudgetExceeded):
+        await third.ledger.hold([key(20)], free, "sonnet")
