@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -151,10 +152,12 @@ class CallRecord(Struct):
             (b"x-litellm-attempted-retries", b"%d" % self.retries),
             (b"x-litellm-attempted-fallbacks", b"%d" % self.fallbacks),
         ]
-        if self.target is not None:
-            headers.append((b"x-litellm-model-id", _header_value(self.target.deployment_id)))
-            headers.append((b"x-litellm-model-group", _header_value(self.target.model_name)))
-            if self.target.simulated:
+        if (target := self.target) is not None:
+            headers += (
+                (b"x-litellm-model-id", _header_value(target.deployment_id)),
+                (b"x-litellm-model-group", _header_value(target.model_name)),
+            )
+            if target.simulated:
                 headers.append((b"x-sekisho-simulated", b"true"))
         if self.ceiling is not None:
             headers.append((b"x-sekisho-max-output-tokens", b"%d" % self.ceiling))
@@ -291,9 +294,10 @@ def _class_of(error: SekishoError | None) -> str | None:
 
 
 def _dollars(nano: int) -> bytes:
-    return b"%d.%09d" % divmod(nano, _NANO) if nano >= 0 else b"-" + _dollars(-nano)
+    return b"%d.%09d" % (nano // _NANO, nano % _NANO) if nano >= 0 else b"-" + _dollars(-nano)
 
 
+@lru_cache(maxsize=1024)
 def _header_value(text: str) -> bytes:
     """Printable ASCII only: names come from configuration and clients, and a line break would forge a header."""
     if not (text.isascii() and text.isprintable()):

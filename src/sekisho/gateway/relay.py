@@ -82,11 +82,11 @@ class WholeAnswer:
         assert record.call is not None
         meter.report_whole(answer.usage, 0 if answer.usage.total else _count_bytes(answer.parts))
         settle()
-        if reply.wire.native:
-            body = reply.body
-        else:
-            body = dialect.write_answer(answer, answer_head(record), record.call, meter.cost)
-        extra = record.money_headers(meter.cost, self._hold.key_spend())
+        cost = meter.cost
+        body = reply.body
+        if not reply.wire.native:
+            body = dialect.write_answer(answer, answer_head(record), record.call, cost)
+        extra = record.money_headers(cost, self._hold.key_spend())
         send_body(self._exchange, dialect, record, body, extra, meter.usage)
         return Sent(answer.parts, body)
 

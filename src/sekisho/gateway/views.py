@@ -63,9 +63,7 @@ class Overrides:
         self._made: dict[int, tuple[Mapping[str, Any], World]] = {}
 
     def apply(self, world: World, caller: Caller) -> World:
-        """The world as this caller meets it."""
-        if not caller.routing:
-            return world
+        """The world as this caller meets it, who has routing of its own."""
         if self._world is not world or len(self._made) >= _MOST_OVERRIDES:
             self._world, self._made = world, {}
         made = self._made.get(id(caller.routing))

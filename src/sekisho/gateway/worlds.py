@@ -87,7 +87,7 @@ class WorldKeeper:
             names |= {caller.aliases[name] for name in names if name in caller.aliases} | names_in(caller.routing)
             if new := names - snapshot.groups.keys():
                 world = self._widen(world, new)
-        return self._overrides.apply(world, caller)
+        return self._overrides.apply(world, caller) if caller.routing else world
 
     def follow(self, tell: Callable[[Snapshot], None]) -> None:
         """Have `tell` called with each new snapshot, too."""

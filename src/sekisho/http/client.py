@@ -19,12 +19,18 @@ _PORTS: Final = {"http": 80, "https": 443}
 _MOST_ADDRESSES: Final = 10_000
 
 
-class _Address(Struct, frozen=True):
-    """A URL as a connection needs it: `line` is the first line of a request, with its break, `host` its Host header."""
+class _Address(Struct):
+    """A URL as a connection needs it: `line` is the first line of a request, with its break, `host` its Host header.
+
+    head: the head of a request up to its length, as it was written last, for the headers `given`: senders with a fixed
+      key give the same object each time.
+    """
 
     origin: Origin
     line: str
     host: str
+    given: Mapping[str, str] | None = None
+    head: bytes = b""
 
 
 class UpstreamClient:
@@ -47,12 +53,14 @@ class UpstreamClient:
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts) -> UpstreamResponse:
         """Send, and return when the status line and the headers have come.
 
-        `url` is sent byte for byte; `headers` gain only Host and Content-Length where they lack them. Cancelling closes
-        the connection. Raises ConnectFailed, Broken or TimedOut.
+        `url` is sent byte for byte; `headers`, which must never be changed, gain only Host and Content-Length where
+        they lack them. Cancelling closes the connection. Raises ConnectFailed, Broken or TimedOut.
         """
         address = self._addresses.get(url) or self._parse(url)
         end = float("inf") if timeouts.total is None else self._loop.time() + timeouts.total
-        head = _write_head(address, headers, len(body))
+        if headers is not address.given:
+            address.head, address.given = _write_head(address, headers), headers
+        head = b"%bcontent-length: %d\r\n\r\n" % (address.head, len(body))
         connection = self._take(address.origin) or await self._connect(address.origin, timeouts)
         answer = connection.send(head, body, timeouts, end)
         try:
@@ -134,12 +142,12 @@ class UpstreamClient:
         return address
 
 
-def _write_head(address: _Address, headers: Mapping[str, str], length: int) -> bytes:
-    """The head of a request. Raises ConnectFailed for a header that would end it early."""
+def _write_head(address: _Address, headers: Mapping[str, str]) -> bytes:
+    """The head of a request up to its length. Raises ConnectFailed for a header that would end it early."""
     lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
     if "host" not in headers:
         lines.insert(0, f"host: {address.host}\r\n")
     text = "".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines):
         raise ConnectFailed("a header of the request has a line break in it; look at the keys in the configuration")
-    return f"{address.line}{text}content-length: {length}\r\n\r\n".encode()
+    return f"{address.line}{text}".encode()

@@ -43,8 +43,10 @@ def weigh_call(call: ClientCall) -> int:
     """The size of a call in bytes of text. Only a body that may hold pictures is read for it."""
     body = call.body
     if len(body) <= _SMALL_BYTES:
-        tools = _TOOLS_BYTES if _MARK_OF_TOOLS.search(body) else 0
-        return max(1, len(body)) + _weigh_script(body) + tools
+        weight = len(body) or 1
+        if b'"tool' in body and _MARK_OF_TOOLS.search(body):
+            weight += _TOOLS_BYTES
+        return weight + _weigh_script(body)
     if not _may_hold_files(body):
         return len(body) + _weigh_script(body)
     try:

@@ -19,8 +19,10 @@ class Plans(Generic[Plan]):
 
     def get(self, scopes: Sequence[Scope], group: str) -> Plan:
         """The plan, as it was made before if it was."""
-        known = self._known.get((id(scopes), group))
-        return self.renew(scopes, group) if known is None else known[1]
+        try:
+            return self._known[id(scopes), group][1]
+        except KeyError:
+            return self.renew(scopes, group)
 
     def renew(self, scopes: Sequence[Scope], group: str) -> Plan:
         """Make the plan anew. It keeps the scopes, so that no others can come to have their identity."""

@@ -296,7 +296,7 @@ def _find_tightest(shares: Sequence[Share], now: float) -> Remaining | None:
             tightest, least = share, left
     if tightest is None:
         return None
-    return Remaining(tightest.limit, max(0, least), tightest.window.seconds_until(now, 0))
+    return Remaining(tightest.limit, least if least > 0 else 0, tightest.window.seconds_until(now, 0))
 
 
 def rates_of(scopes: Sequence[Scope], group: str) -> Iterator[Rate]:

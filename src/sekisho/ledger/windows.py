@@ -57,8 +57,9 @@ class SlidingWindow:
 
     def seconds_until(self, now: float, room: int) -> float:
         """How long until the window holds at most `room`; 0.0 when it does already."""
-        used = self.used(now)
-        if used <= room:
+        if (second := int(now)) != self.second:
+            self.slide(second)
+        if (used := self.total) <= room:
             return 0.0
         if room <= 0:  # the usual question, which need not go through all buckets
             last = self._at if self.latest else self._older[-1][0]
@@ -66,4 +67,5 @@ class SlidingWindow:
             buckets = [*self._older, (self._at, self.latest)]
             freed = accumulate(amount for _, amount in buckets)
             last = next(bucket for (bucket, _), free in zip(buckets, freed, strict=True) if used - free <= room)
-        return max((last + 1) * self._bucket + self._seconds - now, 0.0)
+        left = (last + 1) * self._bucket + self._seconds - now
+        return left if left > 0 else 0.0

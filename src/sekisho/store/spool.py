@@ -169,16 +169,17 @@ class _File:
             StoreUnavailable: there is no room; it is as if nothing had been written.
         """
         place = self.size
-        end = place + len(frame)
+        size = len(frame)
+        end = place + size
         try:
             if end + owed > self._reserved:
                 self._reserve(end + owed)
             written = os.pwrite(self._descriptor, frame, place)
         except OSError as error:
             raise _full(error) from error
-        if written < len(frame):
+        if written < size:
             raise _full(OSError(0, "no space left"))
-        self.size = end - len(_END)
+        self.size = end - _HEAD.size
         return place
 
     def empty(self, number: int) -> bool:
@@ -297,7 +298,7 @@ def _read(path: Path, position: int) -> Iterator[tuple[int, Entry]]:
 
 def _frame(entry: Entry) -> bytes:
     body = _encode(entry)
-    return b"".join((_pack_head(len(body), crc32(body)), body, _END))
+    return _pack_head(len(body), crc32(body)) + body + _END
 
 
 def _allocate(descriptor: int, start: int, size: int) -> None:

@@ -132,17 +132,15 @@ class Metrics:
 
     def _count_latencies(self, place: int, call: EndedCall) -> None:
         seconds, first = call.seconds, call.first_byte_after
-        overhead = 0.0 if first is None else max(0.0, first - call.waited)
-        self._observe(place, _SECONDS, seconds)
-        self._observe(place + _API, _SECONDS, seconds - overhead)
+        overhead = 0.0 if first is None or first < call.waited else first - call.waited
+        observed = [(0, _SECONDS, seconds), (_API, _SECONDS, seconds - overhead), (_OVERHEAD, _SHORT, overhead)]
         if first is not None and call.streamed:
-            self._observe(place + _FIRST, _SECONDS, first)
-        self._observe(place + _OVERHEAD, _SHORT, overhead)
-
-    def _observe(self, place: int, bounds: tuple[float, ...], seconds: float) -> None:
+            observed.append((_FIRST, _SECONDS, first))
         values = self._values
-        values[place + bisect_left(bounds, seconds)] += 1
-        values[place + len(bounds) + 1] += int(seconds * 1e6)
+        for histogram, bounds, value in observed:
+            start = place + histogram
+            values[start + bisect_left(bounds, value)] += 1
+            values[start + len(bounds) + 1] += int(value * 1e6)
 
     def _count_attempt(self, one: Attempt) -> None:
         road = (one.group, one.upstream_model, one.deployment_id, one.provider, one.region or "")

@@ -79,9 +79,7 @@ def is_gateway_field(name: str) -> bool:
 
 def leave_out_gateway_fields(members: Mapping[str, Raw]) -> dict[str, Raw]:
     """The members of a body that are not meant for a gateway only."""
-    return {
-        name: raw for name, raw in members.items() if name not in _GATEWAY_FIELDS and not name.startswith("litellm_")
-    }
+    return {name: raw for name, raw in members.items() if name not in _GATEWAY_FIELDS and name[:8] != "litellm_"}
 
 
 def read_optional(value: object, path: str, reader: Callable[[object, str], _Read]) -> _Read | None:

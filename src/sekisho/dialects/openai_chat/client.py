@@ -3,10 +3,10 @@
 from typing import Final
 
 from sekisho.core.chat import ClientCall
-from sekisho.core.errors import InternalError, SekishoError
+from sekisho.core.errors import InternalError
 from sekisho.core.events import ChatAnswer
 from sekisho.core.usage import Usage
-from sekisho.core.wire import AnswerHead, Endpoint, HeaderPairs, Inbound, StreamWriter
+from sekisho.core.wire import AnswerHead, Endpoint, HeaderPairs, StreamWriter
 from sekisho.dialects.common.openai import STREAM_TYPE, write_error, write_headers
 from sekisho.dialects.openai_chat.answer import write_answer
 from sekisho.dialects.openai_chat.envelope import FAMILY, read_call
@@ -29,10 +29,8 @@ class OpenAIChat:
     family = FAMILY
     endpoints = tuple(Endpoint(path=path, call_type="acompletion") for path in _PATHS)
     stream_type = STREAM_TYPE
-
-    def read_call(self, inbound: Inbound) -> ClientCall:
-        """The envelope of a request. Raises InvalidRequest naming the field."""
-        return read_call(inbound)
+    read_call = staticmethod(read_call)
+    write_error = staticmethod(write_error)
 
     def write_answer(self, answer: ChatAnswer, head: AnswerHead, call: ClientCall, cost: int | None) -> bytes:
         """A `chat.completion` object."""
@@ -45,10 +43,6 @@ class OpenAIChat:
     def write_count(self, tokens: int) -> bytes:
         """Never asked for: no endpoint counts tokens. Raises InternalError."""
         raise InternalError("Chat Completions has no endpoint that counts tokens.")
-
-    def write_error(self, error: SekishoError) -> bytes:
-        """The JSON body of an error response."""
-        return write_error(error)
 
     def answer_headers(self, call_id: str, usage: Usage | None) -> HeaderPairs:
         """The request's id, under OpenAI's name for it."""

@@ -62,12 +62,13 @@ def _exhaust(ask: Ask, choose: Strategy, places: Sequence[int], *, full: bool = 
 
 def _available(ask: Ask, places: Iterable[int]) -> Iterator[Option]:
     """The options that are awake and not busy."""
-    options, taken, remaining = ask.fleet.options, ask.taken, ask.lanes.rests.remaining
+    options, taken, rests = ask.fleet.options, ask.taken, ask.lanes.rests
+    any_rest = rests.any
     for place in places:
         if place not in taken:
             option = options[place]
             busy = option.most_parallel is not None and ask.is_busy(option)
-            if not busy and remaining(option.bucket, option.id, ask.now) <= 0:
+            if not busy and not (any_rest and rests.remaining(option.bucket, option.id, ask.now) > 0):
                 yield option
 
 

@@ -130,6 +130,11 @@ class Rests:
         self._open: dict[str, _Spell] = {}
         self._aside: dict[str, _Spell] = {}
 
+    @property
+    def any(self) -> bool:
+        """Whether anything may be at rest."""
+        return bool(self._cooling or self._open or self._aside)
+
     def remaining(self, bucket: str, deployment_id: str, now: float) -> float:
         """Seconds the deployment is still to be left alone; 0.0 when it may be called, if only by a probe."""
         if not (self._cooling or self._open or self._aside):
