@@ -99,3 +99,10 @@ class TestOpening:
     def test_reading_all_of_it_leaves_the_envelope_as_it_was(self) -> None:
         body = encode(model="m", messages=HELLO)
         assert read_whole(client, body).opening == read_call(client, body).opening
+
+
+@pytest.mark.parametrize("names", [["m"] * 33, ["m" * 501], [{"m": ["a"] * 33}], [{"*": ["a" * 501]}]])
+def test_what_nobody_wishes_is_not_looked_up(names: list[object]) -> None:
+    with pytest.raises(InvalidRequest, match="at most 32 models") as refusal:
+        read_call(client, encode(model="m", messages=[], fallbacks=names))
+    assert refusal.value.param == "fallbacks"

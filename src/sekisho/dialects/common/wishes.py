@@ -10,7 +10,7 @@ from typing import Final, TypedDict, TypeVar
 
 from msgspec import Raw, Struct
 
-from sekisho.core.errors import Unsupported
+from sekisho.core.errors import InvalidRequest, Unsupported
 from sekisho.dialects.common.fields import (
     read_array,
     read_flag,
@@ -27,6 +27,9 @@ from sekisho.dialects.common.members import MemberReader
 
 _Read = TypeVar("_Read")
 _LONGEST_TIMEOUT_S: Final = 86_400.0
+# Each name is looked for among all models, and where such calls may go is remembered.
+_MOST_FALLBACKS: Final = 32
+_LONGEST_NAME: Final = 500
 
 # LiteLLM's `all_litellm_params`, and what is read below.
 # fmt: off
@@ -157,6 +160,9 @@ def _read_fallbacks(value: object, path: str, model: object) -> list[str]:
             found += [name for asked in (model, "*") if isinstance(asked, str) for name in listed.get(asked, ())]
         else:
             found.append(_read_fallback(item, place))
+    if len(found) > _MOST_FALLBACKS or any(len(name) > _LONGEST_NAME for name in found):
+        most = f"at most {_MOST_FALLBACKS} models, by names of at most {_LONGEST_NAME} characters"
+        raise InvalidRequest(f"`{path}` may name {most}.", param=path)
     return found
 
 
