@@ -8,8 +8,8 @@ On the hot path a part is told by `type(part) is Text`: where it is another one,
 times as much.
 """
 
-from collections.abc import Callable
-from typing import Literal, final
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Literal, final
 
 from msgspec import Raw, Struct
 
@@ -117,7 +117,7 @@ class Message(Struct, kw_only=True):
     parts: list[Part]
 
 
-class Tool(Struct, kw_only=True):
+class Tool(Struct, frozen=True, kw_only=True):
     """A tool the model may ask for; `schema` is the JSON schema of its arguments."""
 
     name: str
@@ -125,6 +125,19 @@ class Tool(Struct, kw_only=True):
     schema: Raw
     strict: bool | None = None
     cache: CacheMark | None = None
+
+
+class KnownTools(list[Tool]):
+    """Tools that many requests share, and so never changed.
+
+    made: what is made of them for one target or another, under a name of its maker's and all else that it depends on.
+    """
+
+    __slots__ = ("made",)
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        super().__init__(tools)
+        self.made: dict[Hashable, Any] = {}
 
 
 class ToolChoice(Struct, frozen=True):
@@ -164,7 +177,7 @@ class ChatRequest(Struct, kw_only=True):
 
     system: list[Text]
     messages: list[Message]
-    tools: list[Tool] = []
+    tools: Sequence[Tool] = []
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_output_tokens: int | None = None

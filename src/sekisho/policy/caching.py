@@ -1,6 +1,10 @@
 """Cache points for clients that set none: agents repeat their whole conversation at every step."""
 
-from sekisho.core.chat import CacheMark, ChatRequest, RedactedThinking, Thinking
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from sekisho.core.chat import CacheMark, ChatRequest, KnownTools, RedactedThinking, Thinking, Tool
 from sekisho.core.model import ModelFacts
 
 _MARK = CacheMark()
@@ -17,12 +21,21 @@ def mark_for_caching(chat: ChatRequest, facts: ModelFacts) -> None:
     if chat.system and "system" in facts.cache:
         chat.system[-1].cache = _MARK
     if chat.tools and "tools" in facts.cache:
-        chat.tools[-1].cache = _MARK
+        chat.tools = _mark_last(chat.tools)
     if "messages" in facts.cache:
         for message in [message for message in chat.messages if message.role == "user" and message.parts][-2:]:
             last = message.parts[-1]
             if not isinstance(last, Thinking | RedactedThinking):
                 last.cache = _MARK
+
+
+def _mark_last(tools: Sequence[Tool]) -> Sequence[Tool]:
+    known = tools.made.get(mark_for_caching) if type(tools) is KnownTools else None
+    if known is None:
+        known = KnownTools([*tools[:-1], replace(tools[-1], cache=_MARK)])
+        if type(tools) is KnownTools:
+            tools.made[mark_for_caching] = known
+    return known
 
 
 def _is_marked(chat: ChatRequest) -> bool:

@@ -28,6 +28,13 @@ class ToolNames:
         self._wire = {name: name for name in names if is_allowed_name(name, longest)}
         self._taken = set(self._wire)
 
+    def copy(self) -> "ToolNames":
+        """The same names, to which others can be added."""
+        other = ToolNames((), self._longest)
+        other._wire |= self._wire
+        other._taken |= self._taken
+        return other
+
     def to_wire(self, name: str) -> str:
         """The name to send for a client's name."""
         known = self._wire.get(name)

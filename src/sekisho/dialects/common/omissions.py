@@ -31,6 +31,10 @@ class Omissions:
             raise Unsupported(f"{reason} Leave out `{field}`, or allow dropping with drop_params.", param=field)
         self.drop(field)
 
+    def begin_anew(self) -> "Omissions":
+        """The same rule, and nothing gathered yet."""
+        return Omissions(drop_params=self._drop_params)
+
     @property
     def fields(self) -> tuple[str, ...]:
         """The names of what was left out, in the order met."""

@@ -1,5 +1,7 @@
 """Tools that a request offers, whether one must be used, and the arguments of calls."""
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Raw
 
@@ -10,7 +12,7 @@ from sekisho.dialects.common.omissions import Omissions
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
-def offer_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> list[Tool]:
+def offer_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> Sequence[Tool]:
     """The tools that the request will carry, each name once. Raises Unsupported when the model takes none."""
     if chat.tools and not facts.tools:
         notes.refuse("tools", "The model takes no tools.")
@@ -19,7 +21,7 @@ def offer_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> list[
     for tool in chat.tools:
         if by_name.setdefault(tool.name, tool) is not tool:
             notes.drop("tools")
-    return list(by_name.values())
+    return chat.tools if len(by_name) == len(chat.tools) else list(by_name.values())
 
 
 def settle_choice(chat: ChatRequest, facts: ModelFacts, notes: Omissions, *, thinking: bool) -> ToolChoice:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from sekisho.core.chat import Message, Part, Text, Tool, ToolCall, ToolResult
+from sekisho.core.chat import KnownTools, Message, Part, Text, Tool, ToolCall, ToolResult
 
 _Name = Annotated[str, Meta(min_length=1)]
 
@@ -69,7 +69,7 @@ _decode: Final = msgspec.json.Decoder(list[_Message]).decode
 _decode_tools: Final = msgspec.json.Decoder(list[_Tool]).decode
 
 
-def read_plain_tools(tools: Raw) -> list[Tool] | None:
+def read_plain_tools(tools: bytes) -> KnownTools | None:
     """The tools; None where one of them is not plain."""
     try:
         functions = [tool.function for tool in _decode_tools(tools)]
@@ -77,10 +77,10 @@ def read_plain_tools(tools: Raw) -> list[Tool] | None:
         return None
     if any(bytes(memoryview(function.parameters)[:1]) != b"{" for function in functions):
         return None
-    return [
+    return KnownTools(
         Tool(name=told.name, description=told.description, schema=told.parameters, strict=told.strict)
         for told in functions
-    ]
+    )
 
 
 def read_plain_messages(messages: Raw) -> tuple[list[Text], list[Message]] | None:

@@ -4,7 +4,7 @@ Each field of the body has one of three fates: it is read into the neutral form,
 here, or it goes to `ChatRequest.extras` unless it has its neutral default.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Raw
@@ -19,6 +19,7 @@ from sekisho.dialects.common.fields import (
     refuse_deep_nesting,
 )
 from sekisho.dialects.common.members import decode_members
+from sekisho.dialects.common.memo import Memo
 from sekisho.dialects.common.openai_fields import (
     EXTRAS,
     Extras,
@@ -74,6 +75,9 @@ _EXTRAS: Final[Extras] = {
 }
 
 
+_tools: Final = Memo(read_plain_tools)
+
+
 def read_chat(members: Mapping[str, Raw]) -> ChatRequest:
     """Reads a whole body. Raises InvalidRequest, or Unsupported, naming the field in `param`."""
     fields = decode_members({name: raw for name, raw in members.items() if name not in _LARGE})
@@ -90,10 +94,9 @@ def read_chat(members: Mapping[str, Raw]) -> ChatRequest:
     return chat
 
 
-def _read_tools(members: Mapping[str, Raw]) -> list[Tool]:
-    if "tools" in members and "functions" not in members and (plain := read_plain_tools(members["tools"])) is not None:
-        return plain
-    return read_tools(members)
+def _read_tools(members: Mapping[str, Raw]) -> Sequence[Tool]:
+    known = _tools.find(bytes(members["tools"])) if "tools" in members and "functions" not in members else None
+    return read_tools(members) if known is None else known
 
 
 def _read_conversation(members: Mapping[str, Raw]) -> tuple[list[Text], list[Message]]:

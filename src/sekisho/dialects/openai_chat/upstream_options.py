@@ -1,5 +1,6 @@
 """Writes for an upstream what decides how the model answers: tools, sampling, reasoning, the form of the answer."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from sekisho.core.chat import ChatRequest, Reasoning, ResponseFormat, Tool, ToolChoice
@@ -24,7 +25,7 @@ _OPENAI_EXTRAS: Final = frozenset({
 # fmt: on
 
 
-def write_tools(tools: list[Tool], names: ToolNames, notes: Omissions) -> list[Json]:
+def write_tools(tools: Sequence[Tool], names: ToolNames, notes: Omissions) -> list[Json]:
     """The list of tools. Raises Unsupported for a schema that is no object."""
     return [{"type": "function", "function": _write_function(tool, names, notes)} for tool in tools]
 

@@ -1,5 +1,7 @@
 """Tools, whether they must be used, and the tool that stands in for a JSON answer."""
 
+from collections.abc import Sequence
+
 from msgspec import Raw, Struct
 
 from sekisho.core.chat import ChatRequest, ResponseFormat, Tool
@@ -23,7 +25,7 @@ class AnswerFormat(Struct, frozen=True):
     tool: Json | None = None
 
 
-def write_tools(tools: list[Tool], names: ToolNames, facts: ModelFacts, notes: Omissions) -> list[Json]:
+def write_tools(tools: Sequence[Tool], names: ToolNames, facts: ModelFacts, notes: Omissions) -> list[Json]:
     """The list of tools. Raises Unsupported for a schema that is no object."""
     return [mark_block(_write_tool(tool, names, facts, notes), tool.cache, "tools", facts, notes) for tool in tools]
 

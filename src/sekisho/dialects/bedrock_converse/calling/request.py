@@ -18,7 +18,6 @@ from sekisho.dialects.bedrock_converse.calling.tools import (
 )
 from sekisho.dialects.bedrock_converse.forms import Json
 from sekisho.dialects.common.bedrock_metadata import write_metadata
-from sekisho.dialects.common.names import ToolNames
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.reasoning import ReasoningPlan, plan_reasoning
 from sekisho.dialects.common.sampling import read_output_limit
@@ -37,7 +36,6 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
     """
     notes = Omissions(drop_params=options.drop_params)
     tools = offered_tools(chat, facts, notes)
-    names = ToolNames(tool.name for tool in tools)
     arranged = arrange_turns(chat, facts, notes, with_tools=bool(tools))
     limit = read_output_limit(chat, facts, notes)
     plan = plan_reasoning(chat.reasoning, limit, facts, arranged, notes, options.ceiling)
@@ -45,8 +43,8 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
     inference, additional = write_inference(chat, facts, plan, notes)
     additional |= plan.fields
 
+    names, tool_blocks = write_tools(tools, facts, notes)
     writer = BlockWriter(facts, names, notes)
-    tool_blocks = write_tools(tools, names, facts, notes)
     tool_choice: Json = {}
     if tools:
         tool_choice, for_claude = choose_tool(chat, names, facts, notes, thinking=plan.claude)

@@ -1,8 +1,11 @@
 """Tools, whether they must be used, and the tool that stands in for a JSON answer."""
 
+from collections.abc import Sequence
+
+import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import ChatRequest, ResponseFormat, Tool, ToolChoice
+from sekisho.core.chat import ChatRequest, KnownTools, ResponseFormat, Tool, ToolChoice
 from sekisho.core.model import ModelFacts
 from sekisho.dialects.bedrock_converse.calling.cache import write_cache_point
 from sekisho.dialects.bedrock_converse.forms import Json
@@ -16,6 +19,8 @@ from sekisho.dialects.common.schemas import (
 )
 from sekisho.dialects.common.tools import offer_tools, settle_choice
 
+_encode = msgspec.json.Encoder().encode
+
 
 class AnswerFormat(Struct, frozen=True):
     """How a JSON answer is had: by the model's own means, or by a tool it must call; neither when none is wanted."""
@@ -24,7 +29,7 @@ class AnswerFormat(Struct, frozen=True):
     tool: Json | None = None
 
 
-def offered_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> list[Tool]:
+def offered_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> Sequence[Tool]:
     """The tools that the request will carry. Converse cannot say that none may be used: then it gets none.
 
     Raises:
@@ -35,8 +40,29 @@ def offered_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> lis
     return offer_tools(chat, facts, notes)
 
 
-def write_tools(tools: list[Tool], names: ToolNames, facts: ModelFacts, notes: Omissions) -> list[Json]:
-    """The list of tools, cache points among them. Raises Unsupported for a schema that is no object."""
+def write_tools(tools: Sequence[Tool], facts: ModelFacts, notes: Omissions) -> tuple[ToolNames, list[Json]]:
+    """Their names on the wire, and the list of tools, cache points among them.
+
+    Raises:
+        Unsupported: A schema is no object.
+    """
+    if type(tools) is not KnownTools:
+        names = ToolNames(tool.name for tool in tools)
+        return names, _write_blocks(tools, names, facts, notes)
+    form = (write_tools, facts.json_schema, facts.cache, facts.cache_ttl_1h)
+    if form not in tools.made:
+        names, left_out = ToolNames(tool.name for tool in tools), notes.begin_anew()
+        blocks = _write_blocks(tools, names, facts, left_out)
+        if left_out.fields:  # to be told with every request
+            for field in left_out.fields:
+                notes.drop(field)
+            return names, blocks
+        tools.made[form] = names, [{kind: Raw(_encode(block[kind])) for kind in block} for block in blocks]
+    names, blocks = tools.made[form]
+    return names.copy(), blocks.copy()
+
+
+def _write_blocks(tools: Sequence[Tool], names: ToolNames, facts: ModelFacts, notes: Omissions) -> list[Json]:
     blocks: list[Json] = []
     for tool in tools:
         spec: Json = {"name": names.to_wire(tool.name), "inputSchema": {"json": complete_schema(tool.schema, notes)}}

@@ -2,6 +2,7 @@
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from sekisho.core.chat import Reasoning, ResponseFormat, Tool, ToolChoice
 from sekisho.core.errors import InvalidRequest
@@ -33,7 +34,7 @@ def read_tools(value: object, path: str, omitted: list[str]) -> list[Tool]:
         elif kind != "cachePoint":
             raise refuse_kind(kind, at)
         elif tools:
-            tools[-1].cache = read_cache_point(content, at)
+            tools[-1] = replace(tools[-1], cache=read_cache_point(content, at))
         else:
             omitted.append("cachePoint")
     return tools

@@ -1,6 +1,7 @@
 """Writes for an upstream what decides how the model answers: tools, sampling, reasoning, the form of the answer."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from sekisho.core.chat import ChatRequest, Reasoning, ResponseFormat, Tool
@@ -30,7 +31,7 @@ def reasons(model: str, facts: ModelFacts) -> bool:
     return facts.thinking == "effort_field" or _REASONING_MODELS.search(model) is not None
 
 
-def write_tools(tools: list[Tool], names: ToolNames, notes: Omissions) -> list[Json]:
+def write_tools(tools: Sequence[Tool], names: ToolNames, notes: Omissions) -> list[Json]:
     """The list of tools. What the client did not say is not left to the format's default, which is to be strict."""
     return [
         {

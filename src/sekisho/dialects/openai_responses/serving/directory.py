@@ -5,12 +5,13 @@ a `namespace` become functions whose names begin with the namespace's. Both are 
 OpenAI's own servers run cannot be run here and are left out by name.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
-from sekisho.core.chat import Tool, ToolChoice
+from sekisho.core.chat import KnownTools, Tool, ToolChoice
 from sekisho.core.errors import InvalidRequest, Unsupported
 from sekisho.dialects.common.fields import (
     encode_raw,
@@ -22,6 +23,8 @@ from sekisho.dialects.common.fields import (
     read_object,
     read_text,
 )
+from sekisho.dialects.common.members import decode_members
+from sekisho.dialects.common.memo import Memo
 from sekisho.dialects.openai_responses.names import ADDED_TOOLS, Json
 
 _NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
@@ -44,10 +47,19 @@ class ToolDirectory:
     """The tools of one request. `omitted` names those that were left out."""
 
     def __init__(self) -> None:
-        self.tools: list[Tool] = []
+        self.tools: Sequence[Tool] = []
         self.omitted: list[str] = []
         self._by_neutral: dict[str, KnownTool] = {}
         self._neutral: dict[tuple[str | None, str], str] = {}
+
+    def copy(self) -> "ToolDirectory":
+        """The same tools, to which others can be added."""
+        other = ToolDirectory()
+        other.tools = self.tools
+        other.omitted += self.omitted
+        other._by_neutral |= self._by_neutral
+        other._neutral |= self._neutral
+        return other
 
     def add(self, value: object, path: str) -> None:
         """Takes in an array of tools. Raises InvalidRequest naming the field."""
@@ -57,8 +69,10 @@ class ToolDirectory:
             if item.get("type") in ("function", "custom"):
                 name = read_name(item.get("name"), f"{path}[{index}].name")
                 self._register(KnownTool(name, custom=item["type"] == "custom"), name)
+        added: list[Tool] = []
         for index, item in enumerate(items):
-            self._add_tool(item, f"{path}[{index}]")
+            added += self._read_tool(item, f"{path}[{index}]")
+        self.tools = KnownTools([*self.tools, *added])
 
     def to_neutral(self, name: str, namespace: str | None = None) -> str:
         """The neutral name for the client's, also of tools that are no longer offered."""
@@ -80,16 +94,18 @@ class ToolDirectory:
         self._by_neutral.setdefault(neutral, known)
         return self._neutral.setdefault((known.namespace, known.name), neutral)
 
-    def _add_tool(self, tool: Json, path: str) -> None:
+    def _read_tool(self, tool: Json, path: str) -> list[Tool]:
         match read_text(tool.get("type"), f"{path}.type"):
             case "function" | "custom":
-                self.tools.append(_read_tool(tool, path, read_name(tool.get("name"), f"{path}.name")))
+                return [_read_tool(tool, path, read_name(tool.get("name"), f"{path}.name"))]
             case "namespace":
-                self._add_namespace(tool, path)
+                return self._read_namespace(tool, path)
             case kind:
                 self.omitted.append(f"tools.{kind}")
+                return []
 
-    def _add_namespace(self, tool: Json, path: str) -> None:
+    def _read_namespace(self, tool: Json, path: str) -> list[Tool]:
+        tools: list[Tool] = []
         namespace = read_name(tool.get("name"), f"{path}.name")
         about = tool.get("description")
         preface = "" if about is None else read_text(about, f"{path}.description")
@@ -100,9 +116,11 @@ class ToolDirectory:
             known = KnownTool(read_name(inner.get("name"), f"{inner_path}.name"), namespace, custom=kind == "custom")
             read = _read_tool(inner, inner_path, self._register(known, self._free_name(known)))
             if preface:  # told once, with the first tool
-                read.description = f"{preface}\n\n{read.description}" if read.description else preface
+                told = f"{preface}\n\n{read.description}" if read.description else preface
+                read = replace(read, description=told)
                 preface = ""
-            self.tools.append(read)
+            tools.append(read)
+        return tools
 
     def _free_name(self, known: KnownTool) -> str:
         wanted = f"{known.namespace}__{known.name}"
@@ -189,12 +207,21 @@ def _read_chosen(choice: Json, path: str, directory: ToolDirectory) -> str:
     return name
 
 
-def read_directory(fields: Json) -> ToolDirectory:
-    """The tools of a request: those of `tools`, then those that items of its input add. Raises InvalidRequest."""
+def _read_listed(tools: bytes) -> ToolDirectory:
     directory = ToolDirectory()
-    if fields.get("tools") is not None:
-        directory.add(fields["tools"], "tools")
-    items = fields.get("input")
+    listed = decode_members({"tools": Raw(tools)})["tools"]
+    if listed is not None:
+        directory.add(listed, "tools")
+    return directory
+
+
+_listed: Final = Memo(_read_listed)
+
+
+def read_directory(tools: Raw | None, items: object) -> ToolDirectory:
+    """The tools of a request: those of `tools`, then those that items of its input add. Raises InvalidRequest."""
+    known = None if tools is None else _listed.find(bytes(tools))
+    directory = ToolDirectory() if known is None else known.copy()
     for index, item in enumerate(items if isinstance(items, list) else ()):
         if isinstance(item, dict) and item.get("type") == ADDED_TOOLS:
             directory.add(item.get("tools"), f"input[{index}].tools")

@@ -87,9 +87,11 @@ def _repeat(given: Raw | None, absent: Raw) -> Raw:
 
 
 def _read_known_tools(members: Mapping[str, Raw]) -> ToolDirectory:
-    names = ["tools", "input"] if ADDED_TOOLS.encode() in bytes(members.get("input", b"")) else ["tools"]
+    items = members.get("input", Raw(b"null"))
     try:
-        return read_directory({name: _decode_leniently(members.get(name)) for name in names})
+        return read_directory(
+            members.get("tools"), _decode_leniently(items) if ADDED_TOOLS.encode() in bytes(items) else None
+        )
     except InvalidRequest:  # a body that was passed on unread
         return ToolDirectory()
 

@@ -38,9 +38,9 @@ def read_chat(members: Mapping[str, Raw], path: str) -> ChatRequest:
     Raises:
         InvalidRequest: Naming the field; Unsupported for what cannot be had here.
     """
-    fields = decode_members(members)
+    fields = decode_members({name: raw for name, raw in members.items() if name != "tools"})
     refuse_kept_state(fields)
-    directory = read_directory(fields)
+    directory = read_directory(members.get("tools"), fields.get("input"))
     conversation = Conversation(directory)
     instructions = read_optional(fields.get("instructions"), "instructions", read_text)
     if instructions:
