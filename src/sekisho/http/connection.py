@@ -354,7 +354,7 @@ class Connection(asyncio.Protocol):
             self.idle_since = self._loop.time()
             self._release(self)
         else:
-            self._transport.close()
+            self._transport.abort()  # closing would keep the rest until an upstream takes it that need not
 
     def _break(self, cause: str) -> None:
         if self._transport is not None:

@@ -110,6 +110,25 @@ async def test_what_an_upstream_says_unasked_is_never_taken_for_an_answer(client
         assert upstream.connections == 2
 
 
+async def test_what_is_unsent_of_a_request_that_is_answered_is_not_kept(client: UpstreamClient) -> None:
+    answered, taken = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def handle(upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await answered.wait()
+        size = 0
+        with contextlib.suppress(ConnectionError):
+            while part := await reader.read(1_000_000):
+                size += len(part)
+        taken.set_result(size)
+
+    async with running(handle) as upstream:
+        assert await post(client, upstream.url, bytes(50_000_000)) == (200, b"hi")
+        answered.set()
+        assert await taken < 50_000_000
+
+
 async def test_a_connection_answered_before_its_request_was_taken_is_not_used_again(client: UpstreamClient) -> None:
     async def handle(upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
