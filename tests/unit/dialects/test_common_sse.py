@@ -2,10 +2,12 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekisho.dialects.common.sse import SseDecoder, SseEvent
+from sekisho.core.wire import WireFault
+from sekisho.dialects.common.sse import SseDecoder, SseEvent, encode_event
 
 _line = st.binary(max_size=8).filter(lambda data: b"\n" not in data and b"\r" not in data)
 _event = st.tuples(
@@ -44,3 +46,15 @@ def test_events_are_cut_alike_wherever_the_bytes_are_cut(
         read += decoder.feed(stream[start:end])
     assert read == list(map(_mean, events))
     assert decoder.between
+
+
+@given(st.lists(st.sampled_from([b"", b"{", b'"a": 1']), min_size=1, max_size=4).map(b"\n".join))
+def test_an_event_of_several_lines_comes_out_as_it_went_in(data: bytes) -> None:
+    assert SseDecoder().feed(encode_event(data, "x")) == [SseEvent("x", data)]
+
+
+@pytest.mark.parametrize("part", [b"data:\n" * 200_000, b"x" * 1_000_000])
+def test_an_event_that_never_ends_is_given_up(part: bytes) -> None:
+    decoder = SseDecoder()
+    with pytest.raises(WireFault, match="too long"):
+        list(map(decoder.feed, [part] * 20))

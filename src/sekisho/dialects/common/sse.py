@@ -25,6 +25,7 @@ class SseDecoder:
         self._buffer = b""
         self._name: str | None = None
         self._data: list[bytes] = []
+        self._held = 0  # bytes of the lines of an event that is not complete
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events that `data` completes. Raises WireFault for an event that never ends."""
@@ -38,17 +39,17 @@ class SseDecoder:
             return events
         lines = data.split(b"\n")
         self._buffer = lines.pop()
-        if len(self._buffer) > _MOST_BYTES:
-            raise WireFault("corrupt", "an event is too long")
         for line in lines:
             if line.endswith(b"\r"):
                 line = line[:-1]
             if not line:
                 if self._data:
                     events.append(SseEvent(self._name, b"\n".join(self._data)))
-                self._name, self._data = None, []
+                self._name, self._data, self._held = None, [], 0
             else:
                 self._take_line(line)
+        if len(self._buffer) + self._held > _MOST_BYTES:
+            raise WireFault("corrupt", "an event is too long")
         return events
 
     @property
@@ -61,6 +62,7 @@ class SseDecoder:
         value = value.removeprefix(b" ")
         if field == b"data":
             self._data.append(value)
+            self._held += len(line)
         elif field == b"event":
             self._name = value.decode("utf-8", "replace")
 
@@ -78,7 +80,9 @@ def _cut_plain_events(data: bytes, events: list[SseEvent]) -> bytes:
 
 
 def encode_event(data: bytes, name: str | None = None) -> bytes:
-    """One event; `data` must not contain a line break, which JSON without indentation does not."""
+    """One event; JSON with indentation goes in as many lines as it has."""
+    if b"\n" in data:
+        data = data.replace(b"\n", b"\ndata: ")
     if name is None:
         return b"data: " + data + b"\n\n"
     return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
