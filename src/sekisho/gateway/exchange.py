@@ -58,7 +58,7 @@ class Exchange:
         self._body_ended = True
         if len(whole) > cap:
             raise _too_large(cap)
-        return _check_text(whole)
+        return whole if whole.isascii() else _check_text(whole)
 
     async def _read_body(self, cap: int) -> bytes:
         stated = self.header(b"content-length")
@@ -191,12 +191,11 @@ class _Heart:
 
 def _check_text(body: bytes) -> bytes:
     """The body, which is JSON in every API here, and so UTF-8: readers that skip a field would not notice."""
-    if not body.isascii():
-        try:
-            body.decode()
-        except UnicodeDecodeError as error:
-            message = f"The request body cannot be read as JSON: it is not UTF-8 (byte {error.start})."
-            raise InvalidRequest(message, param="request_body") from None
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        message = f"The request body cannot be read as JSON: it is not UTF-8 (byte {error.start})."
+        raise InvalidRequest(message, param="request_body") from None
     return body
 
 

@@ -67,12 +67,15 @@ class Meter(Struct):
         if self._target is not None:
             self.estimator.learn(self.owner, self._target.upstream_model, self.request_bytes, usage)
 
-    def report_whole(self, usage: Usage, answer_bytes: int) -> None:
-        """Take the count of a whole answer; an upstream that tells none (all zero) is estimated by the bytes."""
-        if usage.total:
+    def report_whole(self, usage: Usage) -> bool:
+        """Take the count of a whole answer; whether it is one. Of an upstream that tells none it is all zero."""
+        if told := usage.total > 0:
             self.report(usage)
-        else:
-            self._answer_bytes = answer_bytes
+        return told
+
+    def count(self, answer_bytes: int) -> None:
+        """Take the size of a whole answer without a count, which is estimated by it."""
+        self._answer_bytes = answer_bytes
 
     @property
     def estimated(self) -> bool:

@@ -106,7 +106,7 @@ class CallRecord(Struct):
         """It has answered, or failed."""
         attempt.ms = self.elapsed_ms() - attempt.began_ms
         attempt.status = 200 if error is None else error.status
-        attempt.error = _class_of(error)
+        attempt.error = None if error is None else _class_of(error)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -144,7 +144,7 @@ class CallRecord(Struct):
     def headers(self) -> RawHeaders:
         """LiteLLM's response headers and ours, but for money."""
         elapsed = self.clock.monotonic() - self.started_monotonic
-        queued = self.queue_seconds()
+        queued = self.queued if self.queued_since is None else self.queue_seconds()
         waited = self.waited + queued - self.queued
         headers = [
             (b"x-litellm-call-id", self.id.encode()),

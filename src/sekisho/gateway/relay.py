@@ -1,7 +1,7 @@
 """The answer on its way back to the client, metered as it passes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from math import ceil
 from typing import Protocol
@@ -54,8 +54,8 @@ class Answering(Protocol):
         """Tell the client of a failure here, when it is too late for a status."""
         ...
 
-    async def send(self, reply: Reply, meter: Meter, settle: Callable[[], None]) -> Sent:
-        """Send what a model answers, metering it; `settle` is called when all is known."""
+    async def send(self, reply: Reply, meter: Meter) -> Sent:
+        """Send what a model answers, metering it."""
         ...
 
 
@@ -75,18 +75,18 @@ class WholeAnswer:
     def tell_failure(self, error: SekishoError) -> None:
         """Failures become statuses."""
 
-    async def send(self, reply: Reply, meter: Meter, settle: Callable[[], None]) -> Sent:
+    async def send(self, reply: Reply, meter: Meter) -> Sent:
         """Meter the whole answer and send it, as it came if the client speaks the upstream's format."""
         record, dialect, answer = self._record, self._dialect, reply.answer
         assert answer is not None
         assert record.call is not None
-        meter.report_whole(answer.usage, 0 if answer.usage.total else _count_bytes(answer.parts))
-        settle()
+        if not meter.report_whole(answer.usage):
+            meter.count(_count_bytes(answer.parts))
         cost = meter.cost
         body = reply.body
         if not reply.wire.native:
             body = dialect.write_answer(answer, answer_head(record), record.call, cost)
-        extra = record.money_headers(cost, self._hold.key_spend())
+        extra = record.money_headers(cost, self._hold.key_spend(cost or 0))
         send_body(self._exchange, dialect, record, body, extra, meter.usage)
         return Sent(answer.parts, body)
 
@@ -143,7 +143,7 @@ class StreamedAnswer:
         if self._begun and not isinstance(error, ClientGone):
             self._exchange.finish(self._writer.fail(error))
 
-    async def send(self, reply: Reply, meter: Meter, settle: Callable[[], None]) -> Sent:
+    async def send(self, reply: Reply, meter: Meter) -> Sent:
         """Pass the events on as they come, metering them."""
         writer, gist, native = self._writer, StreamGist(), reply.wire.native
         write, put = self._exchange.write, _relay if native else _translate
@@ -161,7 +161,6 @@ class StreamedAnswer:
         self._record.first_byte()
         with self._exchange.kept_alive(writer.keep_alive(), _KEEP_ALIVE_SECONDS):
             await reply.pour(take)
-        settle()
         self._exchange.finish(b"" if native else writer.end(meter.usage, meter.cost))
         whole: bytes | None = getattr(writer, "whole", None)  # of a KeepingWriter; asking whether it is one is dear
         return Sent(gist.parts, whole)
@@ -173,7 +172,7 @@ class StreamedAnswer:
         self._begun = True
         record, dialect = self._record, self._dialect
         headers = [(b"content-type", dialect.stream_type), *_STREAM, *record.headers()]
-        headers += record.money_headers(None, self._hold.key_spend())
+        headers += record.money_headers(None, self._hold.key_spend(0))
         self._exchange.begin(200, [*headers, *dialect.answer_headers(record.id, None)])
 
     async def _hold_open(self) -> None:

@@ -26,7 +26,7 @@ async def converse(work: Work) -> None:
     try:
         reply = await attempts.first_that_succeeds(work.roads)
         try:
-            sent = await answering.send(reply, work.meter, work.settle)
+            sent = await answering.send(reply, work.meter)
         except UpstreamError as error:  # what had begun well broke down
             attempts.fail(error)
             raise
@@ -60,13 +60,12 @@ async def embed(work: Work) -> None:
     attempts = work.attempts(Embedding(work).try_once, fitting=None, keep_open=nullcontext)
     try:
         vectors = await attempts.first_that_succeeds(work.roads)
-        work.meter.report_whole(vectors.answer.usage, answer_bytes=0)
-        work.settle()
-        body = vectors.body
+        work.meter.report_whole(vectors.answer.usage)
+        cost, body = work.meter.cost, vectors.body
         if body is None:
             head = answer_head(work.record)
             body = cast(EmbeddingClient, work.dialect).write_embeddings(vectors.answer, head, work.call)
-        extra = work.record.money_headers(work.meter.cost, work.held.hold.key_spend())
+        extra = work.record.money_headers(cost, work.held.hold.key_spend(cost or 0))
         send_body(work.exchange, work.dialect, work.record, body, extra)
     finally:
         attempts.finish()

@@ -88,7 +88,3 @@ class Work(Struct, frozen=True):
     async def _enter(self, group: str) -> None:
         assert self.record.caller is not None
         await self.rooms.ledger.move(self.held.hold, self.record.caller.scopes, group)
-
-    def settle(self) -> None:
-        """Set the hold to what the call has used."""
-        self.held.hold.settle(self.meter.usage.total, self.meter.cost or 0)

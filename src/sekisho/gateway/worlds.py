@@ -38,7 +38,7 @@ class _Additions(Struct, frozen=True):
 
 
 class WorldKeeper:
-    """Keeps the world up to date.
+    """Keeps the world up to date; `world` is the one now.
 
     Args:
         files: what the files of the configuration say.
@@ -62,7 +62,7 @@ class WorldKeeper:
         self._environment = environment
         self._followers = [tell]
         self._added = _Additions()
-        self._world = self._base = self._of_files = build_world(files, resolve)
+        self.world = self._base = self._of_files = build_world(files, resolve)
         self._overrides = Overrides()
         self._reported: dict[str, str] = {}
         self._reading = asyncio.Lock()
@@ -70,14 +70,9 @@ class WorldKeeper:
         self._following: asyncio.Task[None] | None = None
 
     @property
-    def world(self) -> World:
-        """The world now."""
-        return self._world
-
-    @property
     def snapshot(self) -> Snapshot:
         """The configuration now, with all that was added."""
-        return self._world.snapshot
+        return self.world.snapshot
 
     def view(self, world: World, caller: Caller, asked: Iterable[str | None]) -> World:
         """The world as a call sees it that began in `world` and names these models."""
@@ -116,7 +111,7 @@ class WorldKeeper:
             if added == self._added:
                 return
             world = self._base = self._build(added)
-            self._added, self._world = added, self._rename(world)
+            self._added, self.world = added, self._rename(world)
         self._report(added, world)
         self._tell()
 
@@ -130,7 +125,7 @@ class WorldKeeper:
         of_files = build_world(files, self._find_target)
         self.files, self._of_files = files, of_files
         world = self._base = self._build(self._added)
-        self._world = self._rename(world)
+        self.world = self._rename(world)
         self._report(self._added, world)
         for deployment_id, problem in of_files.problems.items():
             log_unusable_model(deployment_id, problem)
@@ -198,20 +193,20 @@ class WorldKeeper:
 
     def _widen(self, world: World, names: Iterable[str]) -> World:
         """The world with these names that wildcards stand for; the next call will find them there."""
-        current = world is self._world
+        current = world is self.world
         named = len(world.snapshot.groups) - len(self._base.snapshot.groups)
         wider = widen(self._base if current and named >= MOST_NAMED else world, names, self._find_target)
         if current:
-            self._world = wider
+            self.world = wider
         return wider
 
     def _rename(self, world: World) -> World:
         """A new world with the names that wildcards stood for in the one before."""
-        return widen(world, self._world.snapshot.groups, self._find_target)
+        return widen(world, self.world.snapshot.groups, self._find_target)
 
     def _find_target(self, deployment: Deployment) -> Target:
-        before = self._world.targets.get(deployment.id)
-        group = self._world.snapshot.groups.get(deployment.model_name, ())
+        before = self.world.targets.get(deployment.id)
+        group = self.world.snapshot.groups.get(deployment.model_name, ())
         if before is not None and any(_is_same_target(deployment, known) for known in group):
             return before
         return self.resolve(deployment)

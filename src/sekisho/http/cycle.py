@@ -96,12 +96,14 @@ class Cycle:
             return
         if self._unread > _MOST_UNREAD:
             self._carrier.hold_back()
-        self._tell()
+        if self._news is not None:
+            self._tell()
 
     def end_request(self) -> None:
         """The request is complete."""
         self._request_ended = True
-        self._tell()
+        if self._news is not None:
+            self._tell()
 
     def close_after(self) -> None:
         """No other request will follow on this connection."""
@@ -327,7 +329,8 @@ class Cycle:
 
     def _end(self) -> None:
         self.answered = True
-        self._tell()
+        if self._news is not None:
+            self._tell()
         self._carrier.finish(keep=self._keep)
 
     def _refuse(self) -> None:
@@ -341,6 +344,7 @@ class Cycle:
         await self._news
 
     def _tell(self) -> None:
+        """Wake whoever waits for news of the request; mostly it was all there at once, and nobody does."""
         news, self._news = self._news, None
         if news is not None and not news.done():
             news.set_result(None)

@@ -167,7 +167,8 @@ class Http1Protocol(asyncio.Protocol):
 
     def on_body(self, part: bytes) -> None:
         """The parser has read a part of a body."""
-        self._unread = max(self._unread - _MOST_FRAMING * len(part), 0)
+        unread = self._unread - _MOST_FRAMING * len(part)
+        self._unread = unread if unread > 0 else 0
         if self._arriving is not None:
             self._arriving.take(part)
 

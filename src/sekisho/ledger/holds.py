@@ -53,15 +53,15 @@ class Hold(Struct):
     @property
     def overrun(self) -> int:
         """By how much the call cost more than was held for it, in nano-dollars."""
-        return max(0, self.used - self.cost)
+        return self.used - self.cost if self.used > self.cost else 0
 
     def settle(self, tokens: int, cost: int) -> None:
-        """State what the call really used: all its tokens, and nano-dollars. The last statement counts."""
+        """State what the call really used: all its tokens, and nano-dollars."""
         self.tokens, self.used = tokens, cost
 
-    def key_spend(self) -> int | None:
-        """What the key has spent of its budget, as far as this worker knows, with this call; None without a budget."""
-        return None if self.of_key is None else self.of_key.known_spend + self.used
+    def key_spend(self, cost: int) -> int | None:
+        """What the key has spent of its budget with this cost, as far as is known here; None without a budget."""
+        return None if self.of_key is None else self.of_key.known_spend + cost
 
     def move(self, group: str, money: Money, now: float) -> None:
         """Hold these accounts of a model group in place of those of the one before."""

@@ -28,7 +28,7 @@ BEATS = 3
 class FreeHold:
     """A hold of a caller whose spend is not counted."""
 
-    def key_spend(self) -> None:
+    def key_spend(self, _cost: int) -> None:
         return None
 
 

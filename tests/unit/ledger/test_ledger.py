@@ -321,10 +321,9 @@ async def test_the_spend_of_the_key_is_nobody_elses() -> None:
     await worker.call([key(), team], 10)
     ask = Ask(input=1, output=1, ceiling=1, price=PRICE)
     async with held(worker.ledger, [limited, team], ask, "m") as hold:
-        hold.settle(1, 1000)
-        assert hold.key_spend() == 11_000
+        assert hold.key_spend(1000) == 11_000
     async with held(worker.ledger, [key(), team], ask, "m") as hold:
-        assert hold.key_spend() is None
+        assert hold.key_spend(0) is None
 
 
 async def test_a_call_that_costs_nothing_is_told_what_others_have_spent() -> None:
@@ -334,7 +333,7 @@ async def test_a_call_that_costs_nothing_is_told_what_others_have_spent() -> Non
     await other.call([key(100)], 30)
     free = Ask(input=10, output=0, ceiling=0, caches="no")
     async with held(worker.ledger, [key(100)], free, "sonnet") as hold:
-        assert hold.key_spend() == 30_000
+        assert hold.key_spend(0) == 30_000
     third = Worker(book, "three")
     with pytest.raises(BudgetExceeded):
         await third.ledger.hold([key(20)], free, "sonnet")

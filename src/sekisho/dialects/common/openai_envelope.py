@@ -62,10 +62,14 @@ def read_opening(conversation: Raw | None, system: Iterable[str] = ()) -> Openin
     texts = list(system)
     for turn in read_first_turns(conversation):
         if turn.role in ("system", "developer"):
-            texts.append("\n".join(read_texts(turn.content)))
+            texts.append(_join_texts(turn.content))
         elif turn.role == "user":
-            return Opening("\n".join(texts), "\n".join(read_texts(turn.content)))
+            return Opening("\n".join(texts), _join_texts(turn.content))
     return Opening("\n".join(texts))
+
+
+def _join_texts(content: object) -> str:
+    return content if isinstance(content, str) else "\n".join(read_texts(content))
 
 
 def edit_members(call: ClientCall, options: WriteOptions) -> dict[str, Raw | object]:

@@ -46,9 +46,9 @@ def read_call(inbound: Inbound) -> ClientCall:
         read=partial(read_chat, members),
         opening=read_opening(members.get("messages")),
         max_output_tokens=read_output_limit(envelope.max_tokens, envelope.max_completion_tokens),
-        answers=read_answers(envelope.n),
+        answers=1 if envelope.n is None else read_answers(envelope.n),
         stream=False if stream is None else read_flag(stream, "stream"),
-        include_usage=read_include_usage(envelope),
+        include_usage=envelope.stream_options is not None and read_include_usage(envelope),
         end_user=None if user is None else read_text(user, "user") or None,
     )
     for name, value in read_wishes(members, body, model).items():

@@ -67,10 +67,11 @@ class Affinity:
         self._keep(session, structs.replace(home, waited=home.waited + seconds))
 
     def _keep(self, session: str, home: Home) -> None:
-        self._homes[session] = home
-        self._homes.move_to_end(session)
-        if len(self._homes) > _REMEMBERED:
+        if session in self._homes:
+            self._homes.move_to_end(session)
+        elif len(self._homes) >= _REMEMBERED:
             self._homes.popitem(last=False)
+        self._homes[session] = home
 
 
 def cost_of_leaving(cached: int, home: Price | None, elsewhere: Price | None, delay: float = 0.0) -> int:

@@ -41,13 +41,18 @@ class Quota(Struct, frozen=True):
 
 
 class Minute:
-    """A sum over the last minute, in slots of a second. A slot counts until the whole of it is a minute old."""
+    """A sum over the last minute, in slots of a second. A slot counts until the whole of it is a minute old.
 
-    __slots__ = ("_slots", "_total")
+    second: the monotonic time, in whole seconds, to which it was last slid. After `slide`, which is needed once in a
+    second, `sum` is what counts; it is below 0 when more was given back than taken.
+    """
+
+    __slots__ = ("_slots", "second", "sum")
 
     def __init__(self) -> None:
         self._slots: deque[list[int]] = deque()
-        self._total = 0
+        self.second = -1
+        self.sum = 0
 
     def add(self, amount: int, now: float) -> None:
         """Count `amount` now; a negative one takes back what was counted for others."""
@@ -56,7 +61,7 @@ class Minute:
             slots[-1][1] += amount
         else:
             slots.append([second, amount])
-        self._total += amount
+        self.sum += amount
 
     def correct(self, since: float, amount: int, now: float) -> None:
         """Change what was counted at `since`: more counts from now, less is taken away if it still counts."""
@@ -68,7 +73,7 @@ class Minute:
                 if slot[0] <= second:
                     if slot[0] == second:
                         slot[1] += amount
-                        self._total += amount
+                        self.sum += amount
                     return
 
     def put(self, at: float, amount: int, now: float) -> None:
@@ -83,7 +88,7 @@ class Minute:
             slots[place - 1][1] += amount
         else:
             slots.insert(place, [second, amount])
-        self._total += amount
+        self.sum += amount
 
     def slots(self, now: float) -> dict[int, int]:
         """What counts now, by the second since which it counts."""
@@ -92,10 +97,15 @@ class Minute:
 
     def total(self, now: float) -> int:
         """The sum now, at least 0."""
-        slots, oldest = self._slots, int(now) - _MINUTE - 1
+        self.slide(int(now))
+        return self.sum if self.sum > 0 else 0
+
+    def slide(self, second: int) -> None:
+        """Go on to this second, and forget what is too old by then."""
+        slots, oldest = self._slots, second - _MINUTE - 1
         while slots and slots[0][0] <= oldest:
-            self._total -= slots.popleft()[1]
-        return self._total if self._total > 0 else 0
+            self.sum -= slots.popleft()[1]
+        self.second = second
 
     def falls_to(self, most: float, now: float) -> float:
         """When the sum will be at most `most` if nothing more is counted."""
@@ -138,8 +148,10 @@ class Allowance:
 
     def room(self, need: int, now: float) -> float:
         """The part of the quota that is left when `need` is taken; below 0 when it does not fit."""
-        limit = self.known if self.learned is None else self.limit(now)
-        used = self.used.total(now) + need
+        limit, minute = self.known if self.learned is None else self.limit(now), self.used
+        if minute.second != (second := int(now)):
+            minute.slide(second)
+        used = minute.sum + need if minute.sum > 0 else need
         if limit is None:
             return self._likely / (self._likely + used)
         return (limit - used) / limit if limit > 0 else -1.0
