@@ -17,20 +17,15 @@ _IDLE_SECONDS: Final = 45.0
 _REAP_SECONDS: Final = 15.0
 _PORTS: Final = {"http": 80, "https": 443}
 _MOST_ADDRESSES: Final = 10_000
+_MOST_HEADS: Final = 256
 
 
-class _Address(Struct):
-    """A URL as a connection needs it: `line` is the first line of a request, with its break, `host` its Host header.
-
-    head: the head of a request up to its length, as it was written last, for the headers `given`: senders with a fixed
-      key give the same object each time.
-    """
+class _Address(Struct, frozen=True):
+    """A URL as a connection needs it: `line` is the first line of a request, with its break, `host` its Host header."""
 
     origin: Origin
     line: str
     host: str
-    given: Mapping[str, str] | None = None
-    head: bytes = b""
 
 
 class UpstreamClient:
@@ -41,6 +36,9 @@ class UpstreamClient:
         self._given_tls = tls
         self._proxies = Proxies()
         self._addresses: dict[str, _Address] = {}
+        self._heads: dict[tuple[str, int], tuple[Mapping[str, str], bytes]] = {}
+        """Heads up to their length, by the identity of their headers, which are kept with them: who sends with a fixed
+        key gives the same object each time."""
         self._idle: dict[Origin, list[Connection]] = {}
         self._standing: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
@@ -58,9 +56,8 @@ class UpstreamClient:
         """
         address = self._addresses.get(url) or self._parse(url)
         end = float("inf") if timeouts.total is None else self._loop.time() + timeouts.total
-        if headers is not address.given:
-            address.head, address.given = _write_head(address, headers), headers
-        head = b"%bcontent-length: %d\r\n\r\n" % (address.head, len(body))
+        _, begun = self._heads.get((url, id(headers))) or self._begin_head(url, address, headers)
+        head = b"%bcontent-length: %d\r\n\r\n" % (begun, len(body))
         connection = self._take(address.origin) or await self._connect(address.origin, timeouts)
         answer = connection.send(head, body, timeouts, end)
         try:
@@ -141,13 +138,15 @@ class UpstreamClient:
         address = self._addresses[url] = _Address(origin, line, netloc)
         return address
 
-
-def _write_head(address: _Address, headers: Mapping[str, str]) -> bytes:
-    """The head of a request up to its length. Raises ConnectFailed for a header that would end it early."""
-    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-    if "host" not in headers:
-        lines.insert(0, f"host: {address.host}\r\n")
-    text = "".join(lines)
-    if text.count("\n") != len(lines) or text.count("\r") != len(lines):
-        raise ConnectFailed("a header of the request has a line break in it; look at the keys in the configuration")
-    return f"{address.line}{text}".encode()
+    def _begin_head(self, url: str, address: _Address, headers: Mapping[str, str]) -> tuple[Mapping[str, str], bytes]:
+        """The head up to its length, with its headers. Raises ConnectFailed for a header that would end it early."""
+        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+        if "host" not in headers:
+            lines.insert(0, f"host: {address.host}\r\n")
+        text = "".join(lines)
+        if text.count("\n") != len(lines) or text.count("\r") != len(lines):
+            raise ConnectFailed("a header of the request has a line break in it; look at the keys in the configuration")
+        if len(self._heads) >= _MOST_HEADS:  # who signs every request has headers of its own for each
+            self._heads.clear()
+        begun = self._heads[url, id(headers)] = (headers, f"{address.line}{text}".encode())
+        return begun

@@ -117,6 +117,8 @@ class UpstreamResponse:
 
     async def read(self, cap: int) -> bytes:
         """The whole body. Raises Broken when it is longer than `cap` bytes, else Broken or TimedOut."""
+        if self.complete and self.unread <= cap and self._failure is None:  # all is there already: the usual case
+            return self._take_parts()
         pieces: list[bytes] = []
         size = 0
         while True:

@@ -125,7 +125,8 @@ class Http1Protocol(asyncio.Protocol):
             self._start(self._waiting.popleft())
             self.let_on()
         else:
-            self.let_on()
+            if self._held_back:
+                self.let_on()
             self._wait(HEADER_SECONDS if self._in_headers and self._unread else KEEP_ALIVE_SECONDS)
 
     def cut(self) -> None:
