@@ -15,10 +15,17 @@ MOST_MARKS: Final = 4
 
 def find_mark(part: Part) -> CacheMark | None:
     """The cache mark of a part; one inside a tool's result counts for the whole, since none may stand in it."""
-    if type(part) is ToolResult and part.cache is None:
-        for inner in reversed(part.parts):
-            if inner.cache is not None:
-                return inner.cache
+    if type(part) is ToolResult:
+        return find_result_mark(part)
     if type(part) is Thinking or type(part) is RedactedThinking:
         return None
     return part.cache
+
+
+def find_result_mark(result: ToolResult) -> CacheMark | None:
+    """The cache mark of a tool's result, or of the last that is marked in it."""
+    mark = result.cache
+    if mark is None:
+        for inner in result.parts:
+            mark = inner.cache or mark
+    return mark

@@ -75,7 +75,7 @@ def _usable_parts(message: Message, facts: ModelFacts, notes: Omissions, *, with
     said = False  # Claude refuses a turn that ends in reasoning; one that holds nothing else was cut off
     for part in message.parts:
         if type(part) is Text:
-            if is_blank(part):
+            if not part.text or part.text.isspace():
                 continue
             parts.append(part)
         elif type(part) is ToolCall:
@@ -130,6 +130,11 @@ def pair_tool_results(turns: list[Message], ids: CallIds) -> list[Message]:
 
 def _answer_calls(calls: list[tuple[str, str]], parts: list[Part]) -> list[Part]:
     """The parts of a user turn: results of `calls` (the client's and the wire's id of each) first, none missing."""
+    answered = [part.call_id for part in parts if type(part) is ToolResult]
+    if not calls and not answered:
+        return parts
+    if len(answered) == len(parts) and calls == [(call_id, call_id) for call_id in answered]:
+        return parts
     results: list[Part] = []
     others: list[Part] = []
     for part in parts:

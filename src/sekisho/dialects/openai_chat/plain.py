@@ -93,26 +93,24 @@ def read_plain_messages(messages: Raw) -> tuple[list[Text], list[Message]] | Non
     turns: list[Message] = []
     role: Literal["user", "assistant"] | None = None
     for message in decoded:
-        said = _read_texts(message.content)
-        parts: list[Part] = [*said]
+        content = message.content
+        speaker: Literal["user", "assistant"] = "user"
         if message.role == "assistant":
-            speaker: Literal["user", "assistant"] = "assistant"
-            if message.content == "":
-                parts = []
+            speaker = "assistant"
+            parts: list[Part] = [*_read_texts(content)] if content else []
             for call in message.tool_calls or ():
                 function = call.function
                 parts.append(ToolCall(id=call.id, name=function.name, arguments=function.arguments or _NO_ARGUMENTS))
-        elif message.content is None:
+        elif content is None:
             return None
-        elif message.role == "user":
-            speaker = "user"
         elif message.role == "tool":
             if message.tool_call_id is None:
                 return None
-            speaker = "user"
-            parts = [ToolResult(call_id=message.tool_call_id, parts=[*said])]
+            parts = [ToolResult(call_id=message.tool_call_id, parts=[*_read_texts(content)])]
+        elif message.role == "user":
+            parts = [*_read_texts(content)]
         else:
-            system += said
+            system += _read_texts(content)
             continue
         if speaker == role:
             turns[-1].parts += parts
@@ -122,7 +120,7 @@ def read_plain_messages(messages: Raw) -> tuple[list[Text], list[Message]] | Non
     return (system, turns) if decoded else None
 
 
-def _read_texts(content: str | list[_TextPart] | None) -> list[Text]:
+def _read_texts(content: str | list[_TextPart]) -> list[Text]:
     if isinstance(content, str):
         return [Text(text=content)]
-    return [Text(text=part.text) for part in content or ()]
+    return [Text(text=part.text) for part in content]

@@ -5,10 +5,10 @@ import re
 from msgspec import Struct
 
 from sekisho.core.chat import (
+    CacheMark,
     Document,
     Image,
     Message,
-    Part,
     RedactedThinking,
     Text,
     Thinking,
@@ -20,18 +20,17 @@ from sekisho.core.model import ModelFacts
 from sekisho.dialects.bedrock_converse.calling.cache import write_cache_point
 from sekisho.dialects.bedrock_converse.citations import write_cited_text
 from sekisho.dialects.bedrock_converse.forms import DOCUMENT_FORMATS, Json
-from sekisho.dialects.common.marks import find_mark
+from sekisho.dialects.common.marks import find_result_mark
 from sekisho.dialects.common.media import find_image_type
 from sekisho.dialects.common.names import ToolNames
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.tools import read_arguments
-from sekisho.dialects.common.turns import NO_OUTPUT, is_blank
+from sekisho.dialects.common.turns import NO_OUTPUT
 
 _NOT_IN_DOCUMENT_NAME = re.compile(r"[^a-zA-Z0-9()\[\]-]+")
 _MAX_DOCUMENT_NAME = 180  # of 200: room for a number
 # The first bytes of a PDF in base64, for files that came without a media type; a name's ending is the other hint.
 _PDF_START = "JVBERi"
-_RANKS: dict[type[Part], int] = {Thinking: 0, RedactedThinking: 0, ToolCall: 2}
 _LEFT_OUT = "[left out: the model cannot read it]"
 _READ_DOCUMENT = "Read the document."
 
@@ -44,46 +43,59 @@ class Turn(Struct):
 
 
 class BlockWriter:
-    """Writes the turns of one request; it remembers names that must not repeat."""
+    """Writes the turns of one request; it remembers names that must not repeat.
+
+    marked: whether there are cache points among what was written.
+    """
 
     def __init__(self, facts: ModelFacts, names: ToolNames, notes: Omissions) -> None:
+        self.marked = False
         self._facts = facts
         self._names = names
         self._notes = notes
         self._document_names: set[str] = set()
 
     def write_turn(self, turn: Message) -> Turn:
-        """One turn. Raises Unsupported for what the model cannot read."""
+        """One turn, reasoning first and tool calls last. Raises Unsupported for what the model cannot read."""
+        thinking: list[Json] = []
         content: list[Json] = []
-        own = turn.role == "assistant"
-        for part in sorted(turn.parts, key=_rank) if own and len(turn.parts) > 1 else turn.parts:
-            content.append(self._write_own_part(part) if own else self._write_part(part))
-            if (mark := find_mark(part)) is not None:
-                content += write_cache_point(mark, "messages", self._facts, self._notes)
-        if not own and _lacks_text(content):
+        calls: list[Json] = []
+        own, files = turn.role == "assistant", False
+        for part in turn.parts:
+            if type(part) is Text:
+                content.append(self._write_own_text(part) if own and part.citations else {"text": part.text})
+                if part.cache is not None:
+                    content += self._mark(part.cache)
+            elif type(part) is ToolResult:
+                content.append({"toolResult": self._write_result(part)})
+                if (mark := find_result_mark(part)) is not None:
+                    content += self._mark(mark)
+            elif type(part) is ToolCall:
+                calls.append({"toolUse": self._write_call(part)})
+                if part.cache is not None:
+                    calls += self._mark(part.cache)
+            elif type(part) is Thinking:
+                told = {"text": part.text, "signature": part.signature}
+                thinking.append({"reasoningContent": {"reasoningText": told}})
+            elif type(part) is RedactedThinking:
+                thinking.append({"reasoningContent": {"redactedContent": part.data}})
+            else:
+                files = True
+                content.append(self._write_file(part))
+                if part.cache is not None:
+                    content += self._mark(part.cache)
+        if files and _lacks_text(content):
             content.append({"text": _READ_DOCUMENT})
-        return Turn(turn.role, content)
+        return Turn(turn.role, thinking + content + calls)
 
-    def _write_part(self, part: Part) -> Json:
-        if type(part) is Text:
-            return {"text": part.text}
-        if type(part) is ToolResult:
-            return {"toolResult": self._write_result(part)}
-        if type(part) is ToolCall:
-            return {"toolUse": self._write_call(part)}
-        if type(part) is Thinking:
-            return {"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}}
-        if type(part) is RedactedThinking:
-            return {"reasoningContent": {"redactedContent": part.data}}
-        return self._write_image(part) if type(part) is Image else self._write_document(part)
+    def _mark(self, mark: CacheMark) -> list[Json]:
+        self.marked = True
+        return write_cache_point(mark, "messages", self._facts, self._notes)
 
-    def _write_own_part(self, part: Part) -> Json:
-        """A part of the model's own turn; of citations, those of documents are kept, not those of others' searches."""
-        if type(part) is Text and part.citations and self._facts.family == "claude":
-            cited = [citation for citation in part.citations if citation.kind != "web"]
-            if cited:
-                return write_cited_text(part.text, cited)
-        return self._write_part(part)
+    def _write_own_text(self, text: Text) -> Json:
+        """A text of the model's own; of citations, those of documents are kept, not those of others' searches."""
+        cited = [citation for citation in text.citations if citation.kind != "web"]
+        return write_cited_text(text.text, cited) if cited and self._facts.family == "claude" else {"text": text.text}
 
     def _write_call(self, call: ToolCall) -> Json:
         return {
@@ -93,12 +105,19 @@ class BlockWriter:
         }
 
     def _write_result(self, result: ToolResult) -> Json:
-        content = [self._write_part(part) for part in result.parts if type(part) is not Text or not is_blank(part)]
-        content = content or [{"text": NO_OUTPUT}]
-        block: Json = {"toolUseId": result.call_id, "content": content}
+        content: list[Json] = []
+        for part in result.parts:
+            if type(part) is not Text:
+                content.append(self._write_file(part))
+            elif part.text and not part.text.isspace():
+                content.append({"text": part.text})
+        block: Json = {"toolUseId": result.call_id, "content": content or [{"text": NO_OUTPUT}]}
         if result.is_error:
             block["status"] = "error"
         return block
+
+    def _write_file(self, part: Image | Document) -> Json:
+        return self._write_image(part) if type(part) is Image else self._write_document(part)
 
     def _write_image(self, image: Image) -> Json:
         if image.url is not None or not image.data:
@@ -156,11 +175,6 @@ def _find_format(document: Document) -> str | None:
         return ending if ending in DOCUMENT_FORMATS.values() else None
     media_type = document.media_type.partition(";")[0].strip().lower()
     return DOCUMENT_FORMATS.get(media_type) or ("txt" if media_type.startswith("text/") else None)
-
-
-def _rank(part: Part) -> int:
-    """The place of a part in an assistant's turn: reasoning comes first and tool calls last."""
-    return _RANKS.get(type(part), 1)
 
 
 def _lacks_text(content: list[Json]) -> bool:

@@ -53,7 +53,7 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
         tool_blocks, tool_choice = [answer_format.tool], {"tool": {"name": JSON_TOOL}}
     system = _write_system(chat, facts, notes)
     turns = [writer.write_turn(turn) for turn in arranged]
-    limit_cache_points([system, tool_blocks, *(turn.content for turn in reversed(turns))], notes)
+    limit_cache_points([system, tool_blocks, *(turn.content for turn in reversed(turns) if writer.marked)], notes)
 
     additional |= review_extras(chat.extras, notes)
     output = _write_output(plan, answer_format)
