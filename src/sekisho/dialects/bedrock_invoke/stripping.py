@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, Struct
 
 from sekisho.core.model import ModelFacts
 from sekisho.dialects.anthropic_messages.calling.passing import Passage
+from sekisho.dialects.common.memo import Memo
 
 # fmt: off
 _REFUSED: Final = (
@@ -135,12 +136,19 @@ def _read(members: dict[str, Raw], name: str) -> Any:
         return None
 
 
+def _are_plain(tools: bytes) -> bool:
+    return all(tool.is_plain for tool in _decode_plain_tools(tools))
+
+
+_plain: Final = Memo(_are_plain)
+
+
 def _strip_tools(passage: Passage, facts: ModelFacts) -> None:
     """Tools of Anthropic's servers go, and members of tools; those that stay keep their bytes."""
     if "tools" not in passage.members:
         return
     try:
-        if all(tool.is_plain for tool in _decode_plain_tools(passage.members["tools"])):
+        if _plain.find(bytes(passage.members["tools"])):
             return
         tools = _decode_tools(passage.members["tools"])
     except _UNREADABLE_JSON:

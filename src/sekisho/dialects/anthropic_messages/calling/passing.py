@@ -26,6 +26,7 @@ from sekisho.dialects.anthropic_messages.family import (
     read_betas,
 )
 from sekisho.dialects.anthropic_messages.serving.options import read_reasoning
+from sekisho.dialects.common.memo import Memo
 from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.reasoning import ReasoningPlan, cut_thinking, plan_reasoning
@@ -119,11 +120,11 @@ def _is_said(value: Raw | None) -> bool:
 def _needs_translation(members: dict[str, Raw], facts: ModelFacts, betas: list[str]) -> bool:
     """Whether anything in it is not taken as it is: tool names, system turns, others' reasoning, the answer's form."""
     try:
-        tools = _decode_tools(members.get("tools", b"[]")) if _is_said(members.get("tools")) else []
+        named = _named.find(bytes(members["tools"])) if _is_said(members.get("tools")) else True
         output = _decode_members(members["output_config"]) if _is_said(members.get("output_config")) else {}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False  # the upstream will say what is wrong with it
-    if any(tool.type in (None, "custom") and not is_allowed_name(tool.name, LONGEST_TOOL_NAME) for tool in tools):
+    if not named:
         return True
     if _has_foreign_reasoning(members.get("messages", b"[]")):
         return True
@@ -132,6 +133,15 @@ def _needs_translation(members: dict[str, Raw], facts: ModelFacts, betas: list[s
         return True
     wants_json = _is_said(output.get("format")) or _is_said(members.get("output_format"))
     return wants_json and facts.family == "claude" and not facts.json_schema
+
+
+def _are_named_as_allowed(tools: bytes) -> bool:
+    """Whether the client's own tools have names that are taken."""
+    own = [tool.name for tool in _decode_tools(tools) if tool.type in (None, "custom")]
+    return all(is_allowed_name(name, LONGEST_TOOL_NAME) for name in own)
+
+
+_named: Final = Memo(_are_named_as_allowed)
 
 
 def _has_system_turn(messages: bytes) -> bool:
