@@ -19,10 +19,13 @@ class DeferredControl:
         self._building: asyncio.Task[Application] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if self._building is None:
-            self._building = asyncio.create_task(asyncio.to_thread(_build, self._services), name="build control")
-        app = await asyncio.shield(self._building)  # a client that leaves takes nothing from the others
+        """Answer one request. Where building failed, the next request tries again."""
+        building = self._building
+        if building is None or (building.done() and (building.cancelled() or building.exception() is not None)):
+            building = self._building = asyncio.create_task(
+                asyncio.to_thread(_build, self._services), name="build control"
+            )
+        app = await asyncio.shield(building)  # a client that leaves takes nothing from the others
         await app(scope, receive, send)
 
 

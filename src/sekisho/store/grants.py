@@ -23,6 +23,8 @@ LIFE_SECONDS: Final = 2
 _SHARE: Final = 8
 """Ahead of its need a worker is granted no more than this part of what is left."""
 _LONGEST_SPAN: Final = 86_400 + 900
+_BATCH: Final = 500
+"""Accounts whose old grants are deleted at once."""
 _AHEAD_SECONDS: Final = 60
 """What is stamped so much later than any grant of now is from before the clock was set back, and counts no more."""
 
@@ -45,7 +47,7 @@ class GrantRepository:
     def _exchange(self, wants: Sequence[RateWant], connection: sa.Connection) -> list[RateGrant]:
         now = self._clock.now()
         names = {store_name(want.name): want.span for want in wants}
-        self._lock(connection, sorted(names))
+        _lock(self._database, connection, sorted(names))
         _forget_old(connection, names, now)
         self._change(connection, [change for want in wants for change in _returned(want, now)])
         known = _read(connection, sorted(names))
@@ -58,12 +60,6 @@ class GrantRepository:
         pairs = zip(wants, granted, strict=True)
         self._change(connection, [(store_name(want.name), grant.stamp, grant.amount) for want, grant in pairs])
         return granted
-
-    def _lock(self, connection: sa.Connection, names: Sequence[str]) -> None:
-        """Let no other worker deal with these limits until the transaction ends."""
-        insert = self._database.insert(accounts)
-        lock = insert.on_conflict_do_update(index_elements=["account"], set_={"leased": accounts.c.leased})
-        connection.execute(lock, [{"account": name, "spent": 0, "leased": 0} for name in names])
 
     def _change(self, connection: sa.Connection, changes: Sequence[tuple[str, int, int]]) -> None:
         """Add amounts to this worker's grants, by account and stamp."""
@@ -80,9 +76,30 @@ class GrantRepository:
 
 
 async def purge_grants(database: Database, now: float) -> None:
-    """Forget grants that count no more, whatever their span. Raises StoreUnavailable."""
-    async with database.write() as connection:
-        await connection.execute(sa.delete(grants).where(grants.c.stamp <= now - _LONGEST_SPAN))
+    """Forget grants that count no more, whatever their span. Raises StoreUnavailable.
+
+    A few accounts at a time, which are locked first, in the order in which everybody does.
+    """
+    old = grants.c.stamp <= now - _LONGEST_SPAN
+
+    def purge(connection: sa.Connection) -> bool:
+        some = sa.select(grants.c.account).where(old).distinct().limit(_BATCH)
+        names = sorted(connection.execute(some).scalars())
+        if names:
+            _lock(database, connection, names)
+        connection.execute(sa.delete(grants).where(grants.c.account.in_(names), old))
+        return len(names) == _BATCH
+
+    while await database.transact(purge):
+        pass
+
+
+def _lock(database: Database, connection: sa.Connection, names: Sequence[str]) -> None:
+    """Let no other worker deal with these limits, by their sorted names, until the transaction ends."""
+    lock = database.insert(accounts).on_conflict_do_update(
+        index_elements=["account"], set_={"leased": accounts.c.leased}
+    )
+    connection.execute(lock, [{"account": name, "spent": 0, "leased": 0} for name in names])
 
 
 def _forget_old(connection: sa.Connection, names: Mapping[str, Span], now: float) -> None:
