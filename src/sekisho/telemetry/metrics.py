@@ -48,15 +48,17 @@ MOST_ROWS: Final = 10_000
 """Sets of labels of a table in one process, beyond which the rest is `other`."""
 _MOST_SERIES: Final = 8_192
 """Kinds of calls, and of attempts, whose rows are known without their labels."""
-_WIDTHS: Final = {
-    CALLS: len(CALL_VALUES),
-    ATTEMPTS: len(ATTEMPT_VALUES),
-    LATENCIES: sum(len(bounds) + 2 for bounds in HISTOGRAMS.values()),
-    EXPORTS: len(EXPORT_VALUES),
-}
 _API: Final = len(_SECONDS) + 2
 _FIRST: Final = 2 * _API
 _OVERHEAD: Final = 3 * _API
+_END: Final = _OVERHEAD + len(_SHORT) + 2
+"""Where the values of each histogram begin, and where all end; the sum is the last of each."""
+_WIDTHS: Final = {
+    CALLS: len(CALL_VALUES),
+    ATTEMPTS: len(ATTEMPT_VALUES),
+    LATENCIES: _END,
+    EXPORTS: len(EXPORT_VALUES),
+}
 _NOBODY: Final = ("",) * len(CALLER_LABELS)
 
 
@@ -87,19 +89,23 @@ class Metrics:
 
     def count_call(self, call: EndedCall) -> None:
         """Add a call that is over."""
-        error, values = call.error, self._values
+        error, values, cost = call.error, self._values, call.cost
         ending = None if error is None else (error.status, type(error))
         key = (id(call.caller), id(call.target), call.requested, call.group, call.route, ending)
         series = self._series.get(key) or _remember(self._series, key, self._find_series(call))
         if (place := series.calls) is not None:
             usage = call.usage
+            read, written = usage.cache_read, usage.cache_write_5m + usage.cache_write_1h
             values[place] += 1
-            values[place + 1] += call.cost or 0
-            values[place + 2] += usage.prompt
+            if cost:
+                values[place + 1] += cost
+            values[place + 2] += usage.input + read + written
             values[place + 3] += usage.output
-            if usage.cache_read or usage.cache_write or usage.reasoning:
-                values[place + 4] += usage.cache_read
-                values[place + 5] += usage.cache_write
+            if read:
+                values[place + 4] += read
+            if written:
+                values[place + 5] += written
+            if usage.reasoning:
                 values[place + 6] += usage.reasoning
             if call.retries:
                 values[place + 7] += call.retries
@@ -131,23 +137,24 @@ class Metrics:
         return _Series(caller, target, place, self._find_row(LATENCIES, road) if call.error is None else None)
 
     def _count_latencies(self, place: int, call: EndedCall) -> None:
-        seconds, first = call.seconds, call.first_byte_after
+        values, seconds, first = self._values, call.seconds, call.first_byte_after
         overhead = 0.0 if first is None or first < call.waited else first - call.waited
-        observed = [(0, _SECONDS, seconds), (_API, _SECONDS, seconds - overhead), (_OVERHEAD, _SHORT, overhead)]
+        values[place + bisect_left(_SECONDS, seconds)] += 1
+        values[place + _API - 1] += int(seconds * 1e6)
+        values[place + _API + bisect_left(_SECONDS, seconds - overhead)] += 1
+        values[place + _FIRST - 1] += int((seconds - overhead) * 1e6)
+        values[place + _OVERHEAD + bisect_left(_SHORT, overhead)] += 1
+        values[place + _END - 1] += int(overhead * 1e6)
         if first is not None and call.streamed:
-            observed.append((_FIRST, _SECONDS, first))
-        values = self._values
-        for histogram, bounds, value in observed:
-            start = place + histogram
-            values[start + bisect_left(bounds, value)] += 1
-            values[start + len(bounds) + 1] += int(value * 1e6)
+            values[place + _FIRST + bisect_left(_SECONDS, first)] += 1
+            values[place + _OVERHEAD - 1] += int(first * 1e6)
 
     def _count_attempt(self, one: Attempt) -> None:
-        road = (one.group, one.upstream_model, one.deployment_id, one.provider, one.region or "")
-        key = (*road, one.status, one.error)
+        key = (one.deployment_id, one.group, one.upstream_model, one.status, one.error)
         if key in self._attempts:
             place = self._attempts[key]
         else:
+            road = (one.group, one.upstream_model, one.deployment_id, one.provider, one.region or "")
             end = ("" if one.status is None else str(one.status), (one.error or "").partition(":")[0])
             place = _remember(self._attempts, key, self._find_row(ATTEMPTS, (*road, *end), named=len(end)))
         if place is not None:

@@ -37,26 +37,23 @@ def write_text(key: str, value: str, tag: bytes = ATTRIBUTE) -> bytes:
     return block(tag, block(b"\x0a", key.encode()) + block(b"\x12", inner))
 
 
-def text_attribute(key: str) -> Callable[[bytes], bytes]:
-    """What writes attributes with this key as `write_text` does, of a text in UTF-8, but quickly: to be made once."""
-    heads: dict[int, bytes] = {}
+class TextHeads(dict[int, bytes]):
+    """What stands before a text in UTF-8, by its size, in attributes with this key as `write_text` writes them."""
 
-    def write(text: bytes) -> bytes:
-        size = len(text)
-        head = heads.get(size)
-        if head is None:
-            written = write_text(key, " " * size)
-            head = heads[size] = written[: len(written) - size]
-        return head + text
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self._key = key
 
-    return write
+    def __missing__(self, size: int) -> bytes:
+        written = write_text(self._key, " " * size)
+        head = self[size] = written[: len(written) - size]
+        return head
 
 
 def integer_attribute(key: str) -> Callable[[int], bytes]:
     """What writes an attribute with this key and a whole number from 0, below 2^63."""
     head = block(b"\x0a", key.encode()) + b"\x12"
     heads = [ATTRIBUTE + varint(len(head) + 2 + size) + head + varint(size + 1) + b"\x18" for size in range(10)]
-
     two_digits = heads[2]
 
     def write(value: int) -> bytes:

@@ -21,10 +21,10 @@ from sekisho.core.errors import SekishoError
 from sekisho.core.target import Target
 from sekisho.telemetry.calls import Attempt, EndedCall, name_team
 from sekisho.telemetry.protobuf import (
+    TextHeads,
     block,
     double_attribute,
     integer_attribute,
-    text_attribute,
     texts_attribute,
     true_attribute,
     varint,
@@ -57,13 +57,13 @@ _cache_read = integer_attribute("gen_ai.usage.cache_read.input_tokens")
 _cache_write = integer_attribute("gen_ai.usage.cache_write.input_tokens")
 _reasoning = integer_attribute("gen_ai.usage.reasoning.output_tokens")
 _first_chunk = double_attribute("gen_ai.response.time_to_first_chunk")
-_completion_start = text_attribute("langfuse.observation.completion_start_time")
-_usage_details = text_attribute("langfuse.observation.usage_details")
-_cost_details = text_attribute("langfuse.observation.cost_details")
-_mlflow_cost = text_attribute("mlflow.llm.cost")
-_call_id = text_attribute("litellm.call_id")
+_COMPLETION_START: Final = TextHeads("langfuse.observation.completion_start_time")
+_USAGE_DETAILS: Final = TextHeads("langfuse.observation.usage_details")
+_COST_DETAILS: Final = TextHeads("langfuse.observation.cost_details")
+_MLFLOW_COST: Final = TextHeads("mlflow.llm.cost")
+_CALL_ID: Final = TextHeads("litellm.call_id")[36]
 _status_code = integer_attribute("http.response.status_code")
-_error_type = text_attribute("error.type")
+_ERROR_TYPE: Final = TextHeads("error.type")
 _retries = integer_attribute("sekisho.retries")
 _overhead = double_attribute("sekisho.overhead")
 _SUCCEEDED: Final = _status_code(200)
@@ -123,7 +123,8 @@ class SpanWriter:
         """The span's name and kind, who calls, and what was asked of whom."""
         caller, target, asked = call.caller, call.target, call.call
         tags = tuple(asked.tags) if asked is not None and asked.tags else ()
-        key = (id(caller), id(target), call.operation, call.requested, call.group, call.route, call.streamed, tags)
+        streamed = asked is not None and asked.stream
+        key = (id(caller), id(target), call.operation, call.requested, call.group, call.route, streamed, tags)
         known = self._kinds.get(key)
         if known is None:
             written = _write_road(call, target) + _write_caller(call)
@@ -155,8 +156,8 @@ class SpanWriter:
         return known
 
     def _attempt(self, attempt: Attempt) -> bytes:
-        road = (attempt.deployment_id, attempt.group, attempt.upstream_model, attempt.region, attempt.account)
-        key = (*road, attempt.status, attempt.error)
+        model, account = attempt.upstream_model, attempt.account  # which the provider may find out
+        key = (attempt.deployment_id, attempt.group, model, account, attempt.status, attempt.error)
         return self._attempts.get(key) or _remember(self._attempts, key, _write_attempt(attempt))
 
 
@@ -244,39 +245,39 @@ def _write_road(call: EndedCall, target: Target | None) -> bytes:
 
 def _write_usage(call: EndedCall) -> bytes:
     """Tokens and money; of a failed call too, since the backends would price it by the model otherwise."""
-    usage, prompt = call.usage, call.usage.prompt
-    said = b'{"input":%d,"output":%d' % (usage.input, usage.output - usage.reasoning)
-    written = _input(prompt) + _output(usage.output)
-    if usage.cache_read:
-        written += _cache_read(usage.cache_read)
-        said += b',"input_cached_tokens":%d' % usage.cache_read
-    if usage.cache_write:
-        written += _cache_write(usage.cache_write)
-        said += b',"input_cache_creation":%d' % usage.cache_write
-    if usage.reasoning:
-        written += _reasoning(usage.reasoning)
-        said += b',"output_reasoning_tokens":%d' % usage.reasoning
-    written += _usage_details(b'%b,"total":%d}' % (said, prompt + usage.output))
-    if (total := call.cost) is None:
-        return written
-    output, billion = call.output_cost, 10**9
-    rest = total - output
-    dollars = (  # as JSON has numbers, without a detour over floats
-        b"%d.%09d" % (rest // billion, rest % billion),
-        b"%d.%09d" % (output // billion, output % billion),
-        b"%d.%09d" % (total // billion, total % billion),
-    )
-    cost = _cost_details(b'{"input":%b,"output":%b,"total":%b}' % dollars)
-    return written + cost + _mlflow_cost(b'{"input_cost":%b,"output_cost":%b,"total_cost":%b}' % dollars)
+    usage, total = call.usage, call.cost
+    fresh, output, reasoning = usage.input, usage.output, usage.reasoning
+    read, written = usage.cache_read, usage.cache_write_5m + usage.cache_write_1h
+    prompt, kinds = fresh + read + written, b""
+    parts = [_input(prompt), _output(output)]
+    if read:
+        parts.append(_cache_read(read))
+        kinds = b',"input_cached_tokens":%d' % read
+    if written:
+        parts.append(_cache_write(written))
+        kinds += b',"input_cache_creation":%d' % written
+    if reasoning:
+        parts.append(_reasoning(reasoning))
+        kinds += b',"output_reasoning_tokens":%d' % reasoning
+    details = b'{"input":%d,"output":%d%b,"total":%d}' % (fresh, output - reasoning, kinds, prompt + output)
+    parts += (_USAGE_DETAILS[len(details)], details)
+    if total is not None:
+        nano = (total - call.output_cost, call.output_cost, total)
+        details = b'{"input":%de-9,"output":%de-9,"total":%de-9}' % nano  # JSON has decimal exponents
+        costs = b'{"input_cost":%de-9,"output_cost":%de-9,"total_cost":%de-9}' % nano
+        parts += (_COST_DETAILS[len(details)], details, _MLFLOW_COST[len(costs)], costs)
+    return b"".join(parts)
 
 
 def _write_course(call: EndedCall) -> bytes:
     """When the answer began, and what the gateway took."""
-    written = _call_id(call.id.encode())
+    written = _CALL_ID + call.id.encode()
     if (first := call.first_byte_after) is not None:
-        written += _overhead(max(0.0, first - call.waited))
+        overhead = first - call.waited
+        written += _overhead(overhead if overhead > 0.0 else 0.0)
         if call.streamed:
-            written += _first_chunk(first) + _completion_start(_write_time(call.started + first))
+            began = _write_time(call.started + first)
+            written += _first_chunk(first) + _COMPLETION_START[len(began)] + began
     return written + _retries(call.retries) if call.retries else written
 
 
@@ -316,8 +317,10 @@ def _write_attempt(attempt: Attempt) -> bytes:
 
 
 def _write_error(kind: str, code: str | None) -> bytes:
-    said = f"{kind}: {code[:200]}" if code else kind
-    return _error_type(kind.encode()) + block(b"\x7a", block(b"\x12", said.encode("utf-8", "replace")) + b"\x18\x02")
+    said, named = f"{kind}: {code[:200]}" if code else kind, kind.encode()
+    return (
+        _ERROR_TYPE[len(named)] + named + block(b"\x7a", block(b"\x12", said.encode("utf-8", "replace")) + b"\x18\x02")
+    )
 
 
 def write_request(spans: Sequence[bytes], prefix: bytes, scope: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """What OpenTelemetry's own classes read of the spans that are written."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.support.otlp import attributes, read_request, read_span
 
 from sekisho.core.errors import UpstreamRejected
 from sekisho.core.usage import Usage
-from sekisho.telemetry.protobuf import double_attribute, integer_attribute, text_attribute, texts_attribute
+from sekisho.telemetry.protobuf import TextHeads, double_attribute, integer_attribute, texts_attribute
 from sekisho.telemetry.spans import SpanWriter, write_origin, write_request
 from sekisho.telemetry.traceparent import read_traceparent
 
@@ -201,8 +202,10 @@ def test_the_end_user_is_the_user() -> None:
     key=st.text("abc.", min_size=1, max_size=150),
 )
 def test_values_are_read_as_they_were_written(text: str, whole: int, number: float, texts: list[str], key: str) -> None:
+    encoded = text.encode("utf-8", "replace")
     written = (
-        text_attribute(f"{key}1")(text.encode("utf-8", "replace"))
+        TextHeads(f"{key}1")[len(encoded)]
+        + encoded
         + integer_attribute(f"{key}2")(whole)
         + double_attribute(f"{key}3")(number)
     )
@@ -230,7 +233,5 @@ def test_money_and_tokens_add_up(usage: Usage, cost: int, share: float) -> None:
     details = json.loads(found["langfuse.observation.usage_details"])
     assert details.pop("total") == sum(details.values()) == usage.total
     assert found["gen_ai.usage.input_tokens"] + found["gen_ai.usage.output_tokens"] == usage.total
-    amounts = json.loads(
-        found["langfuse.observation.cost_details"], parse_float=lambda text: int(text.replace(".", ""))
-    )
-    assert amounts["total"] == amounts["input"] + amounts["output"] == cost
+    amounts = json.loads(found["langfuse.observation.cost_details"], parse_float=Decimal)
+    assert amounts["total"] == amounts["input"] + amounts["output"] == Decimal(cost).scaleb(-9)
