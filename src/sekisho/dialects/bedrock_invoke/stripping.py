@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw, Struct
 from sekisho.core.model import ModelFacts
 from sekisho.dialects.anthropic_messages.calling.passing import Passage
 from sekisho.dialects.common.memo import Memo
+from sekisho.dialects.common.search import mentions
 
 # fmt: off
 _REFUSED: Final = (
@@ -93,7 +94,7 @@ def _look_into(raw: Raw | None, name: bytes) -> list[_Block]:
 
     Of another shape is for the upstream to say.
     """
-    if raw is None or name not in bytes(raw):
+    if raw is None or not mentions(raw, name):
         return []
     found: list[_Block] = []
     try:

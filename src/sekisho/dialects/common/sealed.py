@@ -11,14 +11,17 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from sekisho.dialects.common.search import mentions
+
 SEAL: Final = "sekisho1."
 """How every seal begins."""
+_MARK: Final = SEAL.encode()
 _SEALED_SIGNATURE: Final = re.compile(rb'"signature"\s*:\s*"' + re.escape(SEAL.encode()))
 
 
 def has_sealed_signature(body: bytes) -> bool:
     """Whether there is reasoning in a JSON body that is signed with a seal of ours, which no upstream takes."""
-    return SEAL.encode() in bytes(body) and _SEALED_SIGNATURE.search(body) is not None
+    return mentions(body, _MARK) and _SEALED_SIGNATURE.search(body) is not None
 
 
 class SealedThinking(Struct, frozen=True, tag_field="kind", tag="thinking", omit_defaults=True):

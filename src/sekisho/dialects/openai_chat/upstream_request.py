@@ -15,6 +15,7 @@ from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.openai_envelope import edit_members, limit_output
 from sekisho.dialects.common.openai_options import write_tier
 from sekisho.dialects.common.reasoning import lower_limit
+from sekisho.dialects.common.search import mentions
 from sekisho.dialects.common.tools import offer_tools
 from sekisho.dialects.openai_chat import vendor
 from sekisho.dialects.openai_chat.upstream_messages import Json, write_messages
@@ -125,14 +126,14 @@ def _suit_openai(members: dict[str, Raw | object], facts: ModelFacts, options: W
 def _clean_items(members: dict[str, Raw | object], name: str, clean: Callable[[Json], Json]) -> bool:
     """Cleans those items of an array that have foreign members. Returns whether cache marks were among them."""
     value = members.get(name)
-    if not isinstance(value, Raw) or not any(member in bytes(value) for member in _FOREIGN_MEMBERS.values()):
+    if not isinstance(value, Raw) or not any(mentions(value, member) for member in _FOREIGN_MEMBERS.values()):
         return False
     try:
         items = _decode_items(value)
     except msgspec.ValidationError:
         return False  # the upstream will say what is wrong with it
     members[name] = [_clean_item(item, clean) for item in items]
-    return _FOREIGN_MEMBERS["cache_control"] in bytes(value)
+    return mentions(value, _FOREIGN_MEMBERS["cache_control"])
 
 
 def _clean_item(item: Raw, clean: Callable[[Json], Json]) -> Raw | Json:

@@ -31,6 +31,7 @@ from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.reasoning import ReasoningPlan, cut_thinking, plan_reasoning
 from sekisho.dialects.common.sealed import has_sealed_signature
+from sekisho.dialects.common.search import mentions
 from sekisho.dialects.common.wishes import leave_out_gateway_fields
 
 # As the reasoning of an upstream that signs none comes back.
@@ -153,7 +154,7 @@ def _has_system_turn(messages: bytes) -> bool:
 
 def _has_foreign_reasoning(messages: bytes) -> bool:
     """Whether there is reasoning that another vendor's model gave, after a change of models: Claude refuses it."""
-    if _SIGNATURE not in bytes(messages):
+    if not mentions(messages, _SIGNATURE):
         return False
     if has_sealed_signature(messages):
         return True

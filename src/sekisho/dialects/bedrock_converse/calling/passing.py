@@ -17,6 +17,7 @@ from sekisho.dialects.common.members import write_members
 from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.sealed import has_sealed_signature
+from sekisho.dialects.common.search import mentions
 from sekisho.dialects.common.wishes import leave_out_gateway_fields
 
 _ADDITIONAL = "additionalModelRequestFields"
@@ -72,7 +73,7 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
         InvalidRequest: One of the edited fields is not what Converse says it is.
     """
     # Bedrock would say that access is denied, as if the deployment were at fault.
-    if facts.family != "unknown" and not facts.cache and _CACHE_POINT in call.body:
+    if facts.family != "unknown" and not facts.cache and mentions(call.body, _CACHE_POINT):
         return None
     members = _leave_out_gateway_fields(call.members)
     if (

@@ -12,6 +12,7 @@ from sekisho.core.wire import Inbound
 from sekisho.dialects.common.fields import read_flag, read_text
 from sekisho.dialects.common.members import MemberReader, decode_members
 from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_body, read_opening
+from sekisho.dialects.common.search import mentions
 from sekisho.dialects.common.wishes import read_optional, read_wishes
 from sekisho.dialects.openai_responses.names import COMPACT, COUNT, FAMILY, TRIGGER
 from sekisho.dialects.openai_responses.serving.request import read_chat, read_positive
@@ -79,7 +80,7 @@ def is_compacting(call: ClientCall) -> bool:
     """Whether the call asks for its conversation to be compacted, by its path or, as Codex does, by its last item."""
     if call.path.endswith(COMPACT):
         return True
-    if TRIGGER.encode() not in call.body:
+    if not mentions(call.body, TRIGGER.encode()):
         return False
     items = read_items(call)
     return bool(items) and items[-1].type == TRIGGER

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from sekisho.core.chat import ClientCall
 from sekisho.core.errors import InvalidRequest
 from sekisho.core.wire import AnswerHead
+from sekisho.dialects.common.search import mentions
 from sekisho.dialects.openai_responses.names import ADDED_TOOLS, Json
 from sekisho.dialects.openai_responses.serving.directory import ToolDirectory, read_directory
 from sekisho.dialects.openai_responses.serving.envelope import is_compacting
@@ -90,7 +91,7 @@ def _read_known_tools(members: Mapping[str, Raw]) -> ToolDirectory:
     items = members.get("input", Raw(b"null"))
     try:
         return read_directory(
-            members.get("tools"), _decode_leniently(items) if ADDED_TOOLS.encode() in bytes(items) else None
+            members.get("tools"), _decode_leniently(items) if mentions(items, ADDED_TOOLS.encode()) else None
         )
     except InvalidRequest:  # a body that was passed on unread
         return ToolDirectory()
