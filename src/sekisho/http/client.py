@@ -12,6 +12,7 @@ from msgspec import Struct
 from sekisho.http.connection import Connection, UpstreamResponse
 from sekisho.http.dialing import Origin, Proxies, authorization, dial
 from sekisho.http.failures import ConnectFailed, Timeouts
+from sekisho.http.outbox import Outbox
 
 _IDLE_SECONDS: Final = 45.0
 _REAP_SECONDS: Final = 15.0
@@ -42,6 +43,7 @@ class UpstreamClient:
         self._idle: dict[Origin, list[Connection]] = {}
         self._standing: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
+        self._outbox = Outbox()
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -93,7 +95,7 @@ class UpstreamClient:
                 self._reaper = self._loop.call_later(_REAP_SECONDS, self._reap)
 
         def make() -> Connection:
-            return Connection(self._loop, release, self._standing)
+            return Connection(self._loop, release, self._standing, self._outbox)
 
         try:
             async with asyncio.timeout(timeouts.connect):

@@ -8,6 +8,7 @@ import httptools
 
 from sekisho.http.deadline import NEVER, Deadline
 from sekisho.http.failures import Broken, CallFailed, TimedOut, Timeouts
+from sekisho.http.outbox import Outbox, Sender
 
 _MAX_HEADER_BYTES: Final = 64 * 1024
 _MOST_COPIED: Final = 64 * 1024
@@ -197,7 +198,7 @@ class UpstreamResponse:
             waiter.set_result(None)
 
 
-class Connection(asyncio.Protocol):
+class Connection(Sender):
     """A connection that carries one request at a time. `idle_since` is when it last became free, by the loop's clock.
 
     release: called when an answer is complete and the connection can carry another request. standing: all connections
@@ -205,13 +206,17 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, release: "Callable[[Connection], None]", standing: "set[Connection]"
+        self,
+        loop: asyncio.AbstractEventLoop,
+        release: "Callable[[Connection], None]",
+        standing: "set[Connection]",
+        outbox: Outbox,
     ) -> None:
+        super().__init__(outbox)
         self.idle_since = 0.0
         self._loop = loop
         self._release = release
         self._standing = standing
-        self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._answer: UpstreamResponse | None = None
         self._headers: list[tuple[bytes, bytes]] = []
@@ -226,40 +231,40 @@ class Connection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether a request can be sent now."""
-        return self._transport is not None and not self._transport.is_closing() and self._answer is None
+        return self._answer is None and not self._transport.is_closing()
 
     def send(self, head: bytes, body: bytes, timeouts: Timeouts, end: float = NEVER) -> UpstreamResponse:
         """Send a request; the answer's `head` is done when its status line and headers have come.
 
         `end` is when the whole answer must be there, by the loop's clock.
         """
-        assert self._transport is not None
         self._end = end
         answer = self._answer = UpstreamResponse(self, self._loop.create_future(), timeouts.idle)
         self._header_bytes = 0
         self._allow(timeouts.first)
         if len(body) > _MOST_COPIED:
-            self._transport.writelines((head, body))
+            self.write_later(head)
+            self.write(body)
         else:
-            self._transport.write(head + body)
+            self.write(head + body)
         return answer
 
     def abort(self) -> None:
         """Drop the connection at once, and whatever was under way on it."""
-        if self._transport is not None:
+        if self in self._standing:
             self._transport.abort()
         self._lose(Broken("the call was given up"))
 
     def hold(self, answer: UpstreamResponse) -> None:
         """Let the upstream of this answer wait; nobody reads what it sends."""
-        if answer is self._answer and self._transport is not None and not self._paused:
+        if answer is self._answer and not self._paused:
             self._paused = True
             self._transport.pause_reading()
             self._deadline.set(self._end)  # a slow client's silence is not the upstream's
 
     def take_more(self, answer: UpstreamResponse) -> None:
         """What was held back of this answer may come."""
-        if self._paused and answer is self._answer and self._transport is not None:
+        if self._paused and answer is self._answer:
             self._paused = False
             self._allow(self._allowed)
             self._transport.resume_reading()
@@ -344,7 +349,6 @@ class Connection(asyncio.Protocol):
 
     def _settle(self, answer: UpstreamResponse, *, reusable: bool) -> None:
         """The answer is complete: the connection goes back, or away if it cannot carry another."""
-        assert self._transport is not None
         self._answer = None
         self._deadline.set(NEVER)
         answer.end()
@@ -352,15 +356,19 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
         # What is still to be sent belongs to a request that was answered early: the next one would be read as its rest.
-        if reusable and not self._transport.is_closing() and self._transport.get_write_buffer_size() == 0:
+        if reusable and self._has_sent_all():
             self.idle_since = self._loop.time()
             self._release(self)
         else:
             self._transport.abort()  # closing would keep the rest until an upstream takes it that need not
 
+    def _has_sent_all(self) -> bool:
+        """Whether the connection stands and all that was written is with the kernel."""
+        transport = self._transport
+        return not (self._unsent or transport.is_closing() or transport.get_write_buffer_size())
+
     def _break(self, cause: str) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
         self._lose(Broken(cause))
 
     def _lose(self, failure: CallFailed) -> None:
@@ -375,8 +383,7 @@ class Connection(asyncio.Protocol):
         self._deadline.set(at if at < self._end else self._end)
 
     def _give_up(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
         self._lose(TimedOut("no data for the time allowed"))
 
 

@@ -31,6 +31,10 @@ class Carrier(Protocol):
         """Send bytes."""
         ...
 
+    def write_later(self, data: bytes) -> None:
+        """Send bytes with what follows them, or at the end of this turn of the loop."""
+        ...
+
     def hold_back(self) -> None:
         """Let the client send no more for now."""
         ...
@@ -56,7 +60,7 @@ class Cycle:
     """A request and its answer. It is the request's `Line`, too."""
 
     __slots__ = (
-        "_carrier", "_chunked", "_gone", "_hangup", "_head", "_invited", "_keep", "_late", "_left", "_method",
+        "_carrier", "_chunked", "_gone", "_hangup", "_invited", "_keep", "_late", "_left", "_method",
         "_most", "_news", "_parts", "_read", "_request_ended", "_room", "_silence", "_started", "_unread", "answered",
         "scope",
     )  # fmt: skip
@@ -81,7 +85,6 @@ class Cycle:
         self._request_ended = False
         self._news: asyncio.Future[None] | None = None
         self._started = False
-        self._head: bytes | None = None  # the answer's, until something goes with it
         self._chunked = False
         self._left = 0  # bytes of the answer's body that Content-Length promised and were not sent yet
 
@@ -208,8 +211,7 @@ class Cycle:
     def begin(self, status: int, headers: HeaderPairs) -> None:
         """See `Line`."""
         if self._start():
-            self._head = self._write_framed_head(status, headers)
-            asyncio.get_running_loop().call_soon(self._flush_head)
+            self._carrier.write_later(self._write_framed_head(status, headers))
 
     def answer(self, status: int, headers: HeaderPairs, body: bytes) -> None:
         """See `Line`."""
@@ -225,7 +227,7 @@ class Cycle:
     def write(self, part: bytes) -> bool:
         """See `Line`."""
         carrier = self._carrier
-        if part and self._chunked and self._head is None and not (self._gone or self.answered):
+        if part and self._chunked and not (self._gone or self.answered):
             carrier.write(b"%x\r\n%b\r\n" % (len(part), part))
         else:
             self._send_body(part, last=False)
@@ -260,12 +262,6 @@ class Cycle:
             raise RuntimeError("a second head does not belong here in an answer")
         self._started = True
         return not self._gone
-
-    def _flush_head(self) -> None:
-        """The application has more to do before the body comes: the client need not wait for the head so long."""
-        head, self._head = self._head, None
-        if head is not None and not self._gone:
-            self._carrier.write(head)
 
     def _write_framed_head(self, status: int, headers: HeaderPairs) -> bytes:
         """The head of an answer whose length is stated in it or not known yet."""
@@ -317,9 +313,6 @@ class Cycle:
             raise RuntimeError("the answer's body is longer than its Content-Length")
         else:
             self._left -= len(body)
-        if self._head is not None:
-            body = self._head + body
-            self._head = None
         if body:
             self._carrier.write(body)
         if last:

@@ -11,6 +11,7 @@ import httptools
 from sekisho.http.asgi import Scope
 from sekisho.http.cycle import Cycle
 from sekisho.http.deadline import NEVER, Deadline
+from sekisho.http.outbox import Sender
 from sekisho.http.state import KEEP_ALIVE_SECONDS, ServerState, describe
 
 HEADER_SECONDS: Final = 10.0
@@ -22,7 +23,7 @@ _NOT_A_PATH: Final = re.compile(rb"\A[^/]|[?#]")
 """What a target has that is more than a path; the parser has seen to it that there is nothing in it but ASCII."""
 
 
-class Http1Protocol(asyncio.Protocol):
+class Http1Protocol(Sender):
     """One connection.
 
     A request that offers an upgrade is answered as if it had not (RFC 9110 section 7.8 allows it); the JDK's HttpClient
@@ -32,6 +33,7 @@ class Http1Protocol(asyncio.Protocol):
     """
 
     def __init__(self, state: ServerState) -> None:
+        super().__init__(state.outbox)
         self.state = state
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
@@ -50,7 +52,6 @@ class Http1Protocol(asyncio.Protocol):
         self._held_back = False
         self.full = False
         self._deadline = Deadline(self._loop, self._give_up)
-        self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvloop's is not one
         """A client has connected; its headers must be complete in time."""
@@ -93,11 +94,6 @@ class Http1Protocol(asyncio.Protocol):
         """The server stops: no new requests, and the end when the one under way is done."""
         if self._current is None:
             self._close()
-
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        if not self._transport.is_closing():
-            self._transport.write(data)
 
     def hold_back(self) -> None:
         """Let the client send no more for now."""
@@ -241,7 +237,7 @@ class Http1Protocol(asyncio.Protocol):
     def _close(self) -> None:
         """Hang up once the client has taken what was sent to it, or has not for a while."""
         if not self._transport.is_closing():
-            self._transport.close()
+            self.hang_up()
             self._wait(_CLOSE_SECONDS)
 
     def _wait(self, seconds: float) -> None:

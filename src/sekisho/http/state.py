@@ -6,6 +6,7 @@ from email.utils import formatdate
 from typing import Any, Final, Protocol
 
 from sekisho.http.asgi import Application
+from sekisho.http.outbox import Outbox
 
 KEEP_ALIVE_SECONDS: Final = 75.0
 
@@ -26,6 +27,7 @@ class ServerState:
         self.connections: set[ServerConnection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False
+        self.outbox = Outbox()
         self._second = 0
         self._date = b""
 

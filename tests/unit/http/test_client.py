@@ -13,6 +13,7 @@ from tests.support.raw_upstream import OK, QUICK, Handler, Upstream, answering, 
 from sekisho.http.client import UpstreamClient
 from sekisho.http.connection import Connection
 from sekisho.http.failures import Broken, CallFailed, ConnectFailed, TimedOut, Timeouts
+from sekisho.http.outbox import Outbox
 
 
 @pytest.fixture
@@ -351,7 +352,7 @@ PIECES = st.lists(
 def test_no_bytes_break_the_client(pieces: list[bytes], cut: int) -> None:
     async def run() -> None:
         free: list[Connection] = []
-        connection = Connection(asyncio.get_running_loop(), free.append, set())
+        connection = Connection(asyncio.get_running_loop(), free.append, set(), Outbox())
         wire = _Wire()
         connection.connection_made(wire)
         answer = connection.send(b"", b"", QUICK)
