@@ -243,11 +243,11 @@ def test_members_are_added(admin: Admin) -> None:
     )
     assert "x-sekisho-not-enforced" not in added.headers
     body = added.json()
-    assert body["members_with_roles"] == [{"role": "admin", "user_id": one, "user_email": email}]
+    assert body["members_with_roles"] == [{"role": "admin", "user_id": one, "user_email": email.lower()}]
     assert [user["user_id"] for user in body["updated_users"]] == [one]
     (membership,) = body["updated_team_memberships"]
     assert membership["litellm_budget_table"]["max_budget"] == 0.5
-    members = [{"user_email": email.lower()}, {"user_id": two}]
+    members = [{"user_email": email.upper()}, {"user_id": two}]
     again = admin.make("/team/member_add", {"team_id": team, "member": members})
     roles = {member["user_id"]: member["role"] for member in again["members_with_roles"]}
     assert roles == {one: "user", two: "user"}

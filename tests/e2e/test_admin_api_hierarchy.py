@@ -215,7 +215,10 @@ def test_teams_are_listed_by_page(admin: Admin) -> None:
 def test_a_user_is_changed_and_deleted(admin: Admin) -> None:
     user, email = unique("u"), unique("m") + "@example.com"
     admin.make("/user/new", {"user_id": user, "user_email": email, "auto_create_key": False, "max_budget": 1})
-    changed = admin.make("/user/update", {"user_email": email, "user_role": "internal_user_viewer", "max_budget": None})
+    error_of(admin.post("/user/new", {"user_email": email.upper()}), 409)
+    changed = admin.make(
+        "/user/update", {"user_email": email.upper(), "user_role": "internal_user_viewer", "max_budget": None}
+    )
     assert (changed["user_id"], changed["data"]["user_role"]) == (user, "internal_user_viewer")
     assert changed["data"]["max_budget"] is None
     other = admin.make("/user/new", {"auto_create_key": False})["user_id"]

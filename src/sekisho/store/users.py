@@ -23,9 +23,8 @@ class UserRepository(EntityRepository[UserRecord]):
         super().__init__(database, clock, users, UserRecord, "user")
 
     async def get_by_email(self, user_email: str) -> UserRecord | None:
-        """The user of this address, in any case of letters."""
-        same = sa.func.lower(users.c.user_email) == user_email.lower()
-        return await self._database.inspect(lambda connection: self._one(connection, same))
+        """The user of this address, which is in lower case, as all are kept."""
+        return await self._database.inspect(lambda connection: self._one(connection, users.c.user_email == user_email))
 
     async def select(
         self, *, user_ids: Sequence[str] | None, role: str | None = None, limit: int, offset: int = 0

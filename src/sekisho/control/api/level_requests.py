@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from sekisho.control.api.requests import MOST_NAMES, Body, BudgetFields, Dollars, LimitFields, Name, Names, Text
+from sekisho.control.api.requests import MOST_NAMES, Body, BudgetFields, Dollars, Email, LimitFields, Name, Names, Text
 from sekisho.control.services.unenforced import LEVEL_EXTRAS
 
 Description = Annotated[Text, Field(max_length=4096)]
@@ -43,7 +43,7 @@ class OrganizationMemberBody(Body):
 
     role: OrganizationRole = "internal_user"
     user_id: Name | None = None
-    user_email: Name | None = None
+    user_email: Email | None = None
 
 
 class OrganizationMemberLimits(BudgetFields):
@@ -64,7 +64,7 @@ class UpdateOrganizationMember(OrganizationMemberLimits):
 
     organization_id: Name
     user_id: Name | None = None
-    user_email: Name | None = None
+    user_email: Email | None = None
     role: OrganizationRole | None = None
 
 
@@ -73,7 +73,7 @@ class OrganizationMemberReference(Body):
 
     organization_id: Name
     user_id: Name | None = None
-    user_email: Name | None = None
+    user_email: Email | None = None
 
 
 class ProjectFields(BudgetFields):

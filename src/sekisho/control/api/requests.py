@@ -63,6 +63,8 @@ def _check_text(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_check_text)]
 Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_check_text)]
+Email = Annotated[Name, AfterValidator(str.lower)]
+"""An e-mail address, which is one and the same in any case of letters."""
 Names = Annotated[list[Name], Field(max_length=MOST_NAMES)]
 Page = Annotated[int, Query(ge=1, le=1_000_000)]
 PageSize = Annotated[int, Query(ge=1, le=1_000)]
@@ -263,7 +265,7 @@ class UserFields(BudgetFields):
     """What a user may have."""
 
     accepted = USER_EXTRAS
-    user_email: Name | None = None
+    user_email: Email | None = None
     user_alias: Name | None = None
     user_role: Role | None = None
     metadata: dict[str, Any] | None = None

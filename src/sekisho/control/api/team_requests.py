@@ -10,6 +10,7 @@ from sekisho.control.api.requests import (
     BudgetDuration,
     BudgetFields,
     Dollars,
+    Email,
     Limit,
     Name,
     Names,
@@ -26,7 +27,7 @@ class Member(Body):
 
     role: Literal["admin", "user"] = "user"
     user_id: Name | None = None
-    user_email: Name | None = None
+    user_email: Email | None = None
 
 
 class TeamFields(BudgetFields):
@@ -116,7 +117,7 @@ class UpdateMember(MemberLimits):
 
     team_id: Name
     user_id: Name | None = None
-    user_email: Name | None = None
+    user_email: Email | None = None
     role: Literal["admin", "user"] | None = None
 
 
@@ -125,4 +126,4 @@ class MemberReference(Body):
 
     team_id: Name
     user_id: Name | None = None
-    user_email: Name | None = None
+    user_email: Email | None = None

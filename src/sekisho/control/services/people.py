@@ -14,7 +14,10 @@ from sekisho.store.records import UserRecord
 
 
 class MemberRequest(Struct, frozen=True, kw_only=True):
-    """Someone to be a member of a team or an organisation, named by id or e-mail address, in one of its roles."""
+    """Someone to be a member of a team or an organisation, in one of its roles.
+
+    Named by id or e-mail address, the latter in lower case, as everywhere behind the admin API's requests.
+    """
 
     role: str
     user_id: str | None = None
@@ -37,10 +40,10 @@ async def find_users(
     found: dict[str, tuple[MemberRequest, UserRecord]] = {}
     by_email: dict[str, UserRecord] = {}
     for member in wanted:
-        email = member.user_email.lower() if member.user_email is not None and member.user_id is None else ""
-        user = by_email.get(email) or await _find_user(services, caller, member)
+        email = member.user_email if member.user_id is None else None
+        user = by_email.get(email or "") or await _find_user(services, caller, member)
         if user.user_email is not None:
-            by_email[user.user_email.lower()] = user
+            by_email[user.user_email] = user
         found[user.user_id] = (member, user)
     return list(found.values())
 
