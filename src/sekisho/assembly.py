@@ -182,7 +182,7 @@ async def assemble(
     rates = RateLimits(clock, store.grants if _has_company(settings) else None)
     ledger = Ledger(clock, lessor, rates, settings.snapshot.budget_exceeded_status)
     store.journal.on_durable = partial(confirm_booked, ledger)
-    soft_budgets = SoftBudgets(store.alerts, store.journal, clock)
+    soft_budgets = SoftBudgets(store.alerts, store.journal)
     upkeep = Upkeep(
         clock=clock,
         escrow=store.escrow,

@@ -11,7 +11,9 @@ from typing import Final
 from sekisho.core.caller import BudgetWindow, ScopeKind
 from sekisho.core.durations import roll_window
 
-FOR_EVER: Final = "money@0/all"
+MONEY: Final = "money@"
+"""What the names of accounts of all of a scope's money go on with; then come the window's end and its duration."""
+FOR_EVER: Final = f"{MONEY}0/all"
 PARALLEL: Final = "parallel"
 
 
@@ -24,7 +26,7 @@ def money_account(
     """
     suffix = FOR_EVER
     if window is not None and (end := window_end(window, now)) is not None:
-        suffix = f"money@{int(end)}/{window.duration}"
+        suffix = f"{MONEY}{int(end)}/{window.duration}"
     owner = owner_prefix(kind, identity)
     return f"{owner}{suffix}" if model is None else f"{owner}model:{_quote(model)}:{suffix}"
 

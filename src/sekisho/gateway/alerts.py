@@ -4,12 +4,11 @@ Only scopes that have just called are looked at, and away from the calls: what t
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from sekisho.core.accounts import money_account
-from sekisho.core.caller import Scope, ScopeKind
-from sekisho.core.clock import Clock
+from sekisho.core.accounts import MONEY, money_account, owner_prefix
+from sekisho.core.caller import Scope
 from sekisho.core.errors import StoreUnavailable
 from sekisho.core.money import dollars_from_nano
 from sekisho.store.alerts import AlertRepository, Watched
@@ -23,38 +22,42 @@ _REMEMBERED: Final = 100_000
 class SoftBudgets:
     """Watches the soft budgets of those who call."""
 
-    def __init__(self, alerts: AlertRepository, journal: UsageJournal, clock: Clock) -> None:
+    def __init__(self, alerts: AlertRepository, journal: UsageJournal) -> None:
         self._alerts = alerts
         self._journal = journal
-        self._clock = clock
-        self._called: dict[tuple[ScopeKind, str], tuple[Scope, float]] = {}
-        """Who has called since the last look, and when."""
+        self._called: dict[int, tuple[Sequence[Scope], Mapping[str, bool]]] = {}
+        """Who has called since the last look, and on what accounts that was booked; by the latters' identity."""
+        self._late: set[Watched] = set()
+        """What the last look had to leave, because the database was away."""
         self._told: set[Watched] = set()
 
-    def notice(self, scopes: Sequence[Scope]) -> None:
-        """A call of these scopes is over."""
+    def notice(self, scopes: Sequence[Scope], booked: Mapping[str, bool]) -> None:
+        """A call of these scopes is over, which was booked on these accounts: those of when it began."""
         for scope in scopes:
             if scope.soft_budget is not None:
-                self._called[scope.kind, scope.id] = scope, self._clock.now()
+                self._called[id(booked)] = scopes, booked
+                return
 
     async def run(self) -> None:
         """Look again and again, for ever."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            if self._called:
+            if self._called or self._late:
                 await self.look()
 
     async def look(self) -> None:
         """Look once at those who have called since the last time."""
         called, self._called = self._called, {}
-        watched = {_watch(scope, at) for scope, at in called.values()} - self._told
+        watched = self._late | {each for scopes, booked in called.values() for each in _watch(scopes, booked)}
+        watched -= self._told
+        self._late = set()
         if not watched:
             return
         try:
             await self._journal.flush()
             told, alerts = await self._alerts.raise_new(list(watched))
         except StoreUnavailable:
-            self._called = called | self._called
+            self._late = watched
             return
         for alert in alerts:
             spent, soft_budget = dollars_from_nano(alert.spent), dollars_from_nano(alert.soft_budget)
@@ -64,12 +67,21 @@ class SoftBudgets:
         self._told |= told
 
 
-def _watch(scope: Scope, now: float) -> Watched:
-    assert scope.soft_budget is not None
-    return Watched(
-        account=money_account(scope.kind, scope.id, scope.soft_budget, now),
-        kind=scope.kind,
-        object_id=scope.id,
-        alias=scope.alias,
-        soft_budget=scope.soft_budget.limit,
-    )
+def _watch(scopes: Sequence[Scope], booked: Mapping[str, bool]) -> Iterator[Watched]:
+    """The soft budgets of the scopes, in the windows that a call was booked in."""
+    for scope in scopes:
+        if scope.soft_budget is None:
+            continue
+        prefix = f"{owner_prefix(scope.kind, scope.id)}{MONEY}"
+        for name in booked:
+            if not name.startswith(prefix):
+                continue
+            end = float(name[len(prefix) :].partition("/")[0])
+            if money_account(scope.kind, scope.id, scope.soft_budget, end - 1) == name:
+                yield Watched(
+                    account=name,
+                    kind=scope.kind,
+                    object_id=scope.id,
+                    alias=scope.alias,
+                    soft_budget=scope.soft_budget.limit,
+                )

@@ -41,7 +41,7 @@ async def live(exchange: Exchange, route: Route, rooms: Rooms) -> None:
     finally:  # before the refusal goes out: a client must not hear of a call that a crash could still lose
         if record.caller is not None:
             rooms.journal.record(record.row(meter), record.booked)
-            rooms.soft_budgets.notice(record.caller.scopes)
+            rooms.soft_budgets.notice(record.caller.scopes, record.booked)
         tell_end(rooms.telemetry, record, meter, exchange, route.endpoint)
     if record.error is not None:
         await refuse(exchange, route.dialect, record, record.error)

@@ -3,6 +3,10 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import uvloop
+from tests.support.databases import database_url, postgres_folder
+from tests.support.stores import clock, store
+
+__all__ = ["clock", "database_url", "postgres_folder", "store"]
 
 
 def pytest_asyncio_loop_factories(
