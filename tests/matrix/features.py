@@ -178,14 +178,15 @@ def _break_off(cell: Cell, kind: str) -> Outcome:
 
 
 def hang_up(cell: Cell) -> None:
-    fault = {"kind": "slow", "event_ms": 20} if cell.stream else {"kind": "slow", "first_ms": 60_000}
+    fault = {"kind": "slow", "event_ms": 20} if cell.stream else {"kind": "slow", "first_ms": 300}
     cell.simulator.fault({}, fault)
     with cell.asking(Conversation((_direct(repeat=2000),))) as connection:
         if cell.stream:
             assert connection.recv(12) == b"HTTP/1.1 200"
         else:
-            cell.await_call(complete=False)
-    cell.await_call(disconnected=True, complete=False)
+            cell.await_call()
+    # The upstream bills a whole answer whoever listens: it is heard to its end, so that what is charged is right.
+    cell.await_call(disconnected=cell.stream, complete=not cell.stream)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
 """Tokens of one call, by kind."""
 
+from operator import add
+
 from msgspec import Struct
+from msgspec.structs import astuple
 
 
 class Usage(Struct, frozen=True):
@@ -12,6 +15,9 @@ class Usage(Struct, frozen=True):
     cache_write_5m: int = 0
     cache_write_1h: int = 0
     reasoning: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*map(add, astuple(self), astuple(other)))
 
     @property
     def prompt(self) -> int:

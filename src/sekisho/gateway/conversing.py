@@ -1,8 +1,11 @@
 """Put a conversation to a target: in the client's own bytes where it speaks their format, translated otherwise."""
 
+import asyncio
+
 from msgspec import Struct, structs
 
 from sekisho.core.chat import ChatRequest
+from sekisho.core.errors import SekishoError
 from sekisho.core.wire import UpstreamDialect, WireRequest, WriteOptions
 from sekisho.gateway.alarm import Limit
 from sekisho.gateway.reply import Reply, explain
@@ -31,15 +34,48 @@ class Conversing(Struct):
             wire = await self._translate(dialect, candidate, options)
         record.dropped = wire.dropped
         since = record.clock.monotonic()
+        begin = self._begin if call.stream else self._hear_out
         try:
-            reply = Reply(target, dialect, wire, await send(work, candidate, wire, name))
+            return await begin(candidate, dialect, wire, name)
+        finally:  # all this is the upstream's time, not the gateway's
+            record.waited += record.clock.monotonic() - since
+
+    async def _hear_out(self, candidate: Candidate, dialect: UpstreamDialect, wire: WireRequest, name: str) -> Reply:
+        """The whole answer. Once the request is sent, it is awaited even when the client leaves: it will be billed."""
+        work, meter, exchange = self.work, self.work.meter, self.work.exchange
+        try:
+            reply = Reply(candidate.target, dialect, wire, await send(work, candidate, wire, name))
             try:
-                await (self._await_first_token(candidate, reply) if call.stream else reply.await_answer())
+                await reply.await_answer()
             except BaseException:  # also when cancelled: the connection must not stay open
                 reply.close()
                 raise
-        finally:  # all this is the upstream's time, not the gateway's
-            record.waited += record.clock.monotonic() - since
+        except SekishoError:
+            if exchange.heed():
+                meter.not_taken()
+                await asyncio.sleep(0)
+            raise
+        except asyncio.CancelledError:  # the client left in time, time is up, or the gateway stops
+            if exchange.persists:
+                meter.guess(work.held.expected.output)
+            else:
+                meter.not_taken()
+            raise
+        if exchange.heed():
+            reply.close()
+            assert reply.answer is not None
+            meter.take_whole(reply.answer.usage, reply.answer.parts)
+            await asyncio.sleep(0)
+        return reply
+
+    async def _begin(self, candidate: Candidate, dialect: UpstreamDialect, wire: WireRequest, name: str) -> Reply:
+        """A stream that has begun."""
+        reply = Reply(candidate.target, dialect, wire, await send(self.work, candidate, wire, name))
+        try:
+            await self._await_first_token(candidate, reply)
+        except BaseException:  # as above
+            reply.close()
+            raise
         return reply
 
     async def _await_first_token(self, candidate: Candidate, reply: Reply) -> None:

@@ -1,9 +1,15 @@
 """Turn texts into vectors at a target, in as many requests as it needs."""
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
 from msgspec import Struct
 
+from sekisho.core.errors import SekishoError
 from sekisho.core.events import EmbeddingAnswer
-from sekisho.core.wire import EmbeddingDialect, WireAnswer, WireFault
+from sekisho.core.usage import Usage
+from sekisho.core.wire import EmbeddingDialect, WireAnswer, WireFault, WireRequest
 from sekisho.gateway.reply import read_body
 from sekisho.gateway.sending import choose_dialect, choose_options, send
 from sekisho.gateway.ways import Candidate
@@ -32,14 +38,40 @@ class Embedding:
         answers: list[WireAnswer] = []
         with work.record.waiting():
             for wire in requests:
-                response = await send(work, candidate, wire, name, "embeddings")
                 try:
-                    answers.append(WireAnswer(response.headers, await read_body(response, target)))
-                finally:
-                    response.close()
+                    answers.append(await self._ask(candidate, wire, name))
+                except SekishoError:
+                    self._charge(dialect, answers, len(requests))
+                    if work.exchange.heed():
+                        await self._leave()
+                    raise
+                if work.exchange.heed():
+                    self._charge(dialect, answers, len(requests))
+                    await self._leave()
         work.record.dropped = requests[0].dropped
         try:
             answer = dialect.read_answers(answers)
         except WireFault as fault:
             raise target.classify_fault(fault) from fault
         return Vectors(answer, answers[0].body if requests[0].native else None)
+
+    async def _ask(self, candidate: Candidate, wire: WireRequest, dialect: str) -> WireAnswer:
+        response = await send(self._work, candidate, wire, dialect, "embeddings")
+        try:
+            return WireAnswer(response.headers, await read_body(response, candidate.target))
+        finally:
+            response.close()
+
+    def _charge(self, dialect: EmbeddingDialect, answers: Sequence[WireAnswer], parts: int) -> None:
+        """Charge the parts that were answered, whatever becomes of the call; what none of them tells is estimated."""
+        meter, used = self._work.meter, Usage()
+        if not answers:
+            return
+        with suppress(WireFault):
+            used = dialect.read_answers(answers).usage
+        meter.keep(used, share=len(answers) / parts)
+
+    async def _leave(self) -> None:
+        """The client is gone, and all that was used is charged: here the call is cancelled."""
+        self._work.meter.not_taken()
+        await asyncio.sleep(0)

@@ -30,6 +30,7 @@ class Exchange:
         self._named: dict[bytes, bytes] | None = None
         self._body_ended = False
         self._line: Line = scope["extensions"][LINE]
+        self._hangup: _Hangup
         self.last_sent = 0.0
 
     def header(self, name: bytes) -> str | None:
@@ -94,7 +95,21 @@ class Exchange:
 
     def cancelled_on_hangup(self) -> "_Hangup":
         """Cancels what runs inside when the client hangs up, and raises ClientGone in its place."""
-        return _Hangup(self._line)
+        self._hangup = _Hangup(self._line)
+        return self._hangup
+
+    def persist(self) -> None:
+        """From here on a hang-up is only noted, until `heed`: an upstream is at work, and bills it whoever listens."""
+        self._hangup.persists = True
+
+    @property
+    def persists(self) -> bool:
+        """Whether hang-ups are only noted."""
+        return self._hangup.persists
+
+    def heed(self) -> bool:
+        """Go by hang-ups again; whether one was noted. Then the task is cancelled as soon as it awaits something."""
+        return self._hangup.heed()
 
     def begin(self, status: int, headers: HeaderPairs) -> None:
         """Send the status and the headers."""
@@ -135,11 +150,12 @@ class Exchange:
 class _Hangup:
     """See `Exchange.cancelled_on_hangup`."""
 
-    __slots__ = ("_gone", "_inside", "_line")
+    __slots__ = ("_gone", "_inside", "_line", "persists")
 
     def __init__(self, line: Line) -> None:
         self._line = line
         self._gone = False
+        self.persists = False
         self._inside: asyncio.Task[Any]
 
     def __enter__(self) -> None:
@@ -153,9 +169,18 @@ class _Hangup:
         if self._gone and kind is asyncio.CancelledError and self._inside.uncancel() == 0:
             raise ClientGone("The client hung up.") from None
 
+    def heed(self) -> bool:
+        """See `Exchange.heed`."""
+        noted = self.persists and self._gone
+        self.persists = False
+        if noted:
+            self._inside.cancel()
+        return noted
+
     def _cancel(self) -> None:
         self._gone = True
-        self._inside.cancel()
+        if not self.persists:
+            self._inside.cancel()
 
 
 class _Heart:

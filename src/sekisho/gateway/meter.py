@@ -1,17 +1,30 @@
 """What one call uses, counted while its answer passes."""
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Final
 
 from msgspec import Struct
 
+from sekisho.core.chat import RedactedThinking, Text, Thinking, ToolCall
 from sekisho.core.events import Event, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
 from sekisho.core.money import Price
 from sekisho.core.target import Target
 from sekisho.core.usage import Usage
 from sekisho.ledger.estimate import Estimator, Expectation
 
+AnswerPart = Text | Thinking | RedactedThinking | ToolCall
+
 _TEXTS: Final = (TextDelta, ThinkingDelta)
+
+
+class Kept(Struct, frozen=True):
+    """What is charged besides the last attempt: tokens, nano-dollars, and by which price the latest of it."""
+
+    usage: Usage
+    cost: int
+    price: Price | None
+    estimated: bool
 
 
 class Meter(Struct):
@@ -32,6 +45,7 @@ class Meter(Struct):
     _reported: Usage | None = None
     _cost: int | None = None
     """Of what is reported, once it is reckoned."""
+    _kept: "Kept | None" = None
 
     def expect(self, model: str) -> Expectation:
         """What the call will probably use at a model (by the upstream's name), as far as its size tells."""
@@ -49,7 +63,19 @@ class Meter(Struct):
 
     def not_taken(self) -> None:
         """The upstream refused it, or was never reached: this attempt costs nothing."""
-        self._target = self.price = None
+        self._target = None
+        self.price = None if self._kept is None else self._kept.price
+
+    def keep(self, usage: Usage, share: float) -> None:
+        """Charge what a part of the call has used at the upstream that took it, besides whatever follows.
+
+        Where that is not told (all zero), it is estimated as this share of the whole.
+        """
+        before = self._kept or Kept(Usage(), 0, None, estimated=False)
+        if estimated := usage.total == 0:
+            usage = Usage(input=ceil(self._estimate().input * share))
+        cost = before.cost + (self.price.cost(usage) if self.price is not None else 0)
+        self._kept = Kept(before.usage + usage, cost, self.price, estimated=before.estimated or estimated)
 
     def observe(self, events: Sequence[Event]) -> None:
         """Count a part of a streamed answer."""
@@ -67,26 +93,31 @@ class Meter(Struct):
         if self._target is not None:
             self.estimator.learn(self.owner, self._target.upstream_model, self.request_bytes, usage)
 
-    def report_whole(self, usage: Usage) -> bool:
-        """Take the count of a whole answer; whether it is one. Of an upstream that tells none it is all zero."""
-        if told := usage.total > 0:
+    def take_whole(self, usage: Usage, parts: Sequence[AnswerPart] = ()) -> None:
+        """Take a whole answer: its count, or, of an upstream that tells none (all zero), what it has written."""
+        if usage.total > 0:
             self.report(usage)
-        return told
+        else:
+            self._answer_bytes = _count_bytes(parts)
 
-    def count(self, answer_bytes: int) -> None:
-        """Take the size of a whole answer without a count, which is estimated by it."""
-        self._answer_bytes = answer_bytes
+    def guess(self, output_tokens: int) -> None:
+        """Take this for the output of an answer of which nothing was seen."""
+        self._answer_bytes = self.estimator.answer_bytes(output_tokens)
 
     @property
     def estimated(self) -> bool:
         """Whether something was used whose count is a guess."""
-        return self._target is not None and self._reported is None
+        kept = self._kept is not None and self._kept.estimated
+        return kept or (self._target is not None and self._reported is None)
 
     @property
     def usage(self) -> Usage:
         """What the call has used so far."""
-        if self._reported is not None:
-            return self._reported
+        last = self._reported or self._estimate()
+        return last if self._kept is None else self._kept.usage + last
+
+    def _estimate(self) -> Usage:
+        """Of what is not reported."""
         if self._target is None:
             return Usage()
         model = self._target.upstream_model
@@ -98,11 +129,18 @@ class Meter(Struct):
     @property
     def cost(self) -> int | None:
         """Nano-dollars; None when the model is unpriced, zero when no upstream took the call."""
+        kept = 0 if self._kept is None else self._kept.cost
         if self._target is None:
-            return 0
+            return kept
         price = self.price
         if price is None or self._reported is None:
-            return None if price is None else price.cost(self.usage)
+            return None if price is None else kept + price.cost(self._estimate())
         if self._cost is None:
-            self._cost = price.cost(self._reported)
+            self._cost = kept + price.cost(self._reported)
         return self._cost
+
+
+def _count_bytes(parts: Sequence[AnswerPart]) -> int:
+    """The UTF-8 bytes that the model wrote."""
+    texts = (part.arguments if isinstance(part, ToolCall) else getattr(part, "text", "") for part in parts)
+    return sum(len(text.encode()) for text in texts)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from sekisho.core.chat import RedactedThinking, Text, Thinking, ToolCall
+from sekisho.core.chat import RedactedThinking, Thinking, ToolCall
 from sekisho.core.errors import (
     ClientGone,
     RateLimited,
@@ -21,7 +21,7 @@ from sekisho.core.events import Event, RedactedThinkingBlock, TextDelta, Thinkin
 from sekisho.core.usage import Usage
 from sekisho.core.wire import AnswerHead, ChatClient, ClientDialect, HeaderPairs, Piece, StreamWriter
 from sekisho.gateway.exchange import Exchange
-from sekisho.gateway.meter import Meter
+from sekisho.gateway.meter import AnswerPart, Meter
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.reply import Reply
 from sekisho.ledger.holds import Hold
@@ -32,8 +32,6 @@ _STREAM = (
     (b"x-accel-buffering", b"no"),  # asks reverse proxies not to hold events back
 )
 _KEEP_ALIVE_SECONDS = 15.0
-
-AnswerPart = Text | Thinking | RedactedThinking | ToolCall
 
 
 class Sent(Struct, frozen=True):
@@ -80,8 +78,7 @@ class WholeAnswer:
         record, dialect, answer = self._record, self._dialect, reply.answer
         assert answer is not None
         assert record.call is not None
-        if not meter.report_whole(answer.usage):
-            meter.count(_count_bytes(answer.parts))
+        meter.take_whole(answer.usage, answer.parts)
         cost = meter.cost
         body = reply.body
         if not reply.wire.native:
@@ -89,12 +86,6 @@ class WholeAnswer:
         extra = record.money_headers(cost, self._hold.key_spend(cost or 0))
         send_body(self._exchange, dialect, record, body, extra, meter.usage)
         return Sent(answer.parts, body)
-
-
-def _count_bytes(parts: Sequence[AnswerPart]) -> int:
-    """The UTF-8 bytes that the model wrote."""
-    texts = (part.arguments if isinstance(part, ToolCall) else getattr(part, "text", "") for part in parts)
-    return sum(len(text.encode()) for text in texts)
 
 
 def send_body(

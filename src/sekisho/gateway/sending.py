@@ -48,17 +48,19 @@ async def send(
 ) -> UpstreamResponse:
     """Send, and return when the target has said that it will answer; to be closed.
 
-    What it will probably cost is written down before, in case this process dies. Raises UpstreamError, or
+    What it will probably cost is written down before, in case this process dies. From when a request that will be
+    billed as a whole is sent, the client's hang-ups have to be heeded (`Exchange.heed`). Raises UpstreamError, or
     StoreUnavailable when it cannot be written down; then nothing was sent.
     """
     target, rooms, meter = candidate.target, work.rooms, work.meter
+    on_sent = None if work.call.stream or operation == "count_tokens" else work.exchange.persist
     signed = await target.sign(wire, Errand(dialect, operation, work.call.stream, _name_sender(work)))
     meter.taken_by(target)
     if operation != "count_tokens":
         rooms.journal.sent(work.record.row_if_lost(meter, work.held.expected), work.held.hold.booked)
     try:
         response = await rooms.access.client.post(
-            signed.url, signed.headers, wire.body, find_timeouts(work, candidate.deployment)
+            signed.url, signed.headers, wire.body, find_timeouts(work, candidate.deployment), on_sent
         )
     except CallFailed as failure:
         raise explain(failure, target) from failure

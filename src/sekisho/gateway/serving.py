@@ -60,7 +60,7 @@ async def embed(work: Work) -> None:
     attempts = work.attempts(Embedding(work).try_once, fitting=None, keep_open=nullcontext)
     try:
         vectors = await attempts.first_that_succeeds(work.roads)
-        work.meter.report_whole(vectors.answer.usage)
+        work.meter.take_whole(vectors.answer.usage)
         cost, body = work.meter.cost, vectors.body
         if body is None:
             head = answer_head(work.record)

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Final
 from urllib.parse import urlsplit
@@ -50,8 +50,15 @@ class UpstreamClient:
         """Made when first needed, for reading all the certificates that are trusted takes a while."""
         return self._given_tls or ssl.create_default_context()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeouts: Timeouts) -> UpstreamResponse:
-        """Send, and return when the status line and the headers have come.
+    async def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeouts: Timeouts,
+        on_sent: Callable[[], None] | None = None,
+    ) -> UpstreamResponse:
+        """Send, call `on_sent`, and return when the status line and the headers have come.
 
         `url` is sent byte for byte; `headers`, which must never be changed, gain only Host and Content-Length where
         they lack them. Cancelling closes the connection. Raises ConnectFailed, Broken or TimedOut.
@@ -62,6 +69,8 @@ class UpstreamClient:
         head = b"%bcontent-length: %d\r\n\r\n" % (begun, len(body))
         connection = self._take(address.origin) or await self._connect(address.origin, timeouts)
         answer = connection.send(head, body, timeouts, end)
+        if on_sent is not None:
+            on_sent()
         try:
             await answer.head
         except asyncio.CancelledError:

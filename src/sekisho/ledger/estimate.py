@@ -141,6 +141,10 @@ class Estimator:
         """
         return int(-(-answer_bytes // _BYTES_PER_TOKEN))
 
+    def answer_bytes(self, output_tokens: int) -> int:
+        """The bytes of a part of an answer that are estimated as so many output tokens."""
+        return int(output_tokens * _BYTES_PER_TOKEN)
+
     def learn(self, owner: str, model: str, request_bytes: int, usage: Usage) -> None:
         """Take the true figures of a finished call into account."""
         if (prompt := usage.prompt) >= _LEARN_FROM_TOKENS and request_bytes > 0:
