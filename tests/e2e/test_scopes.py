@@ -1,7 +1,11 @@
 """What every scope may carry, as calls feel it: models, blocks, soft budgets, and the model that really answered."""
 
+import json
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.e2e.conftest import CONFIG
@@ -107,6 +111,55 @@ def test_a_members_budget_in_an_organization_holds_on_its_keys(gateway: Gateway)
     assert refused.status == 402
     assert "organization member 'spender'" in refused.json()["error"]["message"]
     assert ask(gateway, gateway.make_key(team_id=team)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("limits", "status", "words"),
+    [
+        ({"max_budget": 0}, 402, "budget of key 'nothing' is used up: $0.000000 of $0.000000"),
+        ({"budget_limits": [{"budget_duration": "1d", "max_budget": 0}]}, 402, "budget of key 'nothing' is used up"),
+        ({"model_max_budget": {"sonnet": 0}}, 402, "for the model 'sonnet' is used up"),
+        ({"rpm_limit": 0}, 403, "Key 'nothing' may make no calls: its limit is 0 requests per minute."),
+        ({"tpm_limit": 0}, 403, "its limit is 0 tokens per minute."),
+        ({"tpd_limit": 0}, 403, "its limit is 0 tokens per day."),
+        ({"max_parallel_requests": 0}, 403, "its limit is 0 parallel requests."),
+        ({"model_rpm_limit": {"sonnet": 0}}, 403, "its limit is 0 requests per minute for the model 'sonnet'."),
+        ({"model_tpm_limit": {"sonnet": 0}}, 403, "its limit is 0 tokens per minute for the model 'sonnet'."),
+    ],
+)
+def test_a_limit_of_nothing_refuses_and_no_agent_tries_again(
+    gateway: Gateway, limits: dict[str, object], status: int, words: str
+) -> None:
+    key = gateway.make_key(key_alias="nothing", **limits)
+    refused = ask(gateway, key)
+    assert (refused.status, refused.headers["x-should-retry"]) == (status, "false")
+    assert "retry-after" not in refused.headers
+    assert words in refused.json()["error"]["message"]
+    gateway.post("/key/delete", {"keys": [key]})
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "status"),
+    [("/key/block", {}, 401), ("/key/delete", {}, 401), ("/key/update", {"models": ["haiku"]}, 403)],
+)
+def test_what_was_changed_while_the_body_still_came_counts(
+    gateway: Gateway, simulator: Simulator, path: str, change: dict[str, object], status: int
+) -> None:
+    key = gateway.make_key()
+    body = json.dumps({"model": "sonnet", "messages": [{"role": "user", "content": "Hi"}]})
+    with closing(HTTPConnection(urlsplit(gateway.url).netloc, timeout=30)) as connection:
+        connection.putrequest("POST", CHAT)
+        for name, value in (("Authorization", f"Bearer {key}"), ("Content-Length", len(body))):
+            connection.putheader(name, str(value))
+        connection.putheader("Expect", "100-continue")  # is answered once the key was accepted
+        connection.endheaders()
+        sock = connection.sock
+        assert sock.recv(100).startswith(b"HTTP/1.1 100 ")
+        named: dict[str, object] = {"keys": [key]} if path == "/key/delete" else {"key": key}
+        assert gateway.post(path, {**named, **change}).status == 200
+        connection.send(body.encode())
+        assert connection.getresponse().status == status
+    assert simulator.calls() == []
 
 
 def test_the_whole_installation_has_limits(tmp_path: Path, simulator: Simulator) -> None:

@@ -129,10 +129,11 @@ class Unauthenticated(CallerError):
 
 
 class Refusal(SekishoError):
-    """Policy's decision: the call is understood and will not be made."""
+    """Policy's decision: the call is understood and will not be made. `scope` is whose limit refuses, if one does."""
 
     status = 403
     kind = "access_denied"
+    scope: Scope | None = None
 
 
 class AccessDenied(Refusal):
@@ -140,11 +141,10 @@ class AccessDenied(Refusal):
 
 
 class RateLimited(Refusal):
-    """Over a limit of requests or tokens per minute, or of parallel requests. `scope` is whose."""
+    """Over a limit of requests or tokens per minute, or of parallel requests."""
 
     status = 429
     kind = "throttling_error"
-    scope: Scope | None = None
 
 
 class BudgetExceeded(Refusal):

@@ -16,7 +16,11 @@ _DISCARD_SECONDS = 5.0
 
 
 class Exchange:
-    """A request being answered. `started` is whether the first byte has gone out: after it no fallback is possible."""
+    """A request being answered.
+
+    `started` is whether the first byte has gone out: after it no fallback is possible. `waited` is whether the body had
+    still to come when it was asked for.
+    """
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -26,7 +30,7 @@ class Exchange:
         self.headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         client = scope.get("client")
         self.client_ip: str | None = client[0] if client else None
-        self.started = False
+        self.started = self.waited = False
         self._named: dict[bytes, bytes] | None = None
         self._body_ended = False
         self._line: Line = scope["extensions"][LINE]
@@ -55,6 +59,7 @@ class Exchange:
             raise CallerError(refusal, status=415, param="content-encoding")
         whole = self._line.take_whole_body()
         if whole is None:
+            self.waited = True
             whole = await self._read_body(cap)
         self._body_ended = True
         if len(whole) > cap:

@@ -82,6 +82,11 @@ async def _admit(exchange: Exchange, record: CallRecord, rooms: Rooms, cap: int)
         record.caller = caller
     check_route(caller, exchange.path)
     body = await exchange.body(cap)
+    if exchange.waited:  # meanwhile the key may have been blocked, deleted or changed
+        caller = await identity.authenticate(headers, signed_ok=True)
+        check_route(caller, exchange.path)
+        if not signed:
+            record.caller = caller
     if signed:
         identity.prove(exchange.method, exchange.raw_path, exchange.query, headers, body)
         record.caller = caller

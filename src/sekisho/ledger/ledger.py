@@ -15,7 +15,7 @@ from math import inf
 from sekisho.core.accounts import money_account, parallel_account, window_end
 from sekisho.core.caller import BudgetWindow, Scope
 from sekisho.core.clock import Clock
-from sekisho.core.errors import BudgetExceeded, RateLimited, StoreUnavailable
+from sekisho.core.errors import AccessDenied, RateLimited, Refusal, StoreUnavailable
 from sekisho.core.escrow import LEASE_SECONDS
 from sekisho.ledger.accounts import Account
 from sekisho.ledger.asks import SHARE, Ask
@@ -57,8 +57,9 @@ class Ledger:
     async def hold(self, scopes: Sequence[Scope], ask: Ask, group: str) -> Hold:
         """Hold one call to a model group in every scope, until `end`.
 
-        Raises RateLimited or BudgetExceeded, naming the narrowest scope that has no room, or StoreUnavailable when the
-        database is away and this worker's leases do not reach, or are too old; nothing is held then.
+        Raises RateLimited, AccessDenied (where a limit is 0) or BudgetExceeded, naming the narrowest scope that has no
+        room, or StoreUnavailable when the database is away and this worker's leases do not reach, or are too old;
+        nothing is held then.
         """
         money, rated = self._pay_from(scopes, group), None
         if not money.slots:
@@ -149,15 +150,13 @@ class Ledger:
             if rated is not None:
                 self._rates.settle(rated, 0)
             self._free(slots)
-            if isinstance(error, RateLimited):
+            if isinstance(error, RateLimited | AccessDenied):
                 raise await self._find_narrowest(error, scopes, ask, group) from error.__cause__
             raise
         hold.slots = slots
         return hold
 
-    async def _find_narrowest(
-        self, refusal: RateLimited, scopes: Sequence[Scope], ask: Ask, group: str
-    ) -> RateLimited | BudgetExceeded:
+    async def _find_narrowest(self, refusal: Refusal, scopes: Sequence[Scope], ask: Ask, group: str) -> Refusal:
         """What is told of a call that a limit in time refuses: that, unless a narrower scope has no room for it either.
 
         Limits are not asked in the order of the scopes: those of parallel calls first, those of money last.

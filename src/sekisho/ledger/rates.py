@@ -12,7 +12,7 @@ from msgspec import Struct
 from sekisho.core.accounts import owner_prefix
 from sekisho.core.caller import Scope
 from sekisho.core.clock import Clock
-from sekisho.core.errors import RateLimited, StoreUnavailable
+from sekisho.core.errors import Refusal, StoreUnavailable
 from sekisho.core.escrow import Grants, Span
 from sekisho.ledger.plans import Plans
 from sekisho.ledger.refusals import over_rate
@@ -97,8 +97,8 @@ class RateLimits:
             if window.second != second:
                 window.slide(second)
             used = window.total + share.held
-            if used and used + tokens > share.limit:
-                return None  # while nothing else is used, a call passes that needs more than the whole limit
+            if used + tokens > share.limit and (used or not share.limit):
+                return None  # while nothing else is used, a call passes that needs more than the whole limit, but 0
         for share in plan.requests:
             window = share.window
             window.total += 1
@@ -110,8 +110,8 @@ class RateLimits:
     async def take(self, scopes: Sequence[Scope], group: str, tokens: int) -> Taken:
         """Count one call of so many expected tokens. What is returned must be settled.
 
-        Raises RateLimited, naming the narrowest scope, or StoreUnavailable when this worker's shares do not reach and
-        the database is away; then nothing counts.
+        Raises RateLimited, or AccessDenied where the limit is 0, naming the narrowest scope, or StoreUnavailable when
+        this worker's shares do not reach and the database is away; then nothing counts.
         """
         if (taken := self.take_at_once(scopes, group, tokens)) is not None:
             return taken
@@ -129,7 +129,7 @@ class RateLimits:
                 self._settle(part, 1, now)
         return Taken(plan.tokens, tokens, [part.stamp or NOWHERE for part in parts if part.rate.tokens])
 
-    def find_refusal(self, scopes: Sequence[Scope], group: str, tokens: int) -> RateLimited | None:
+    def find_refusal(self, scopes: Sequence[Scope], group: str, tokens: int) -> Refusal | None:
         """The refusal of the narrowest of these scopes that by what is known here has no room for a call."""
         full = _find_full(self._plan(scopes, group), tokens, self._clock.monotonic())
         return full and self._refuse(*full, tokens)
@@ -227,7 +227,7 @@ class RateLimits:
             if missing:
                 raise
             return []
-        refusals: list[RateLimited] = []
+        refusals: list[Refusal] = []
         rest: list[_Part] = []
         for part, answer in zip(short, answers, strict=True):
             if isinstance(answer, int):
@@ -241,7 +241,7 @@ class RateLimits:
             raise refusals[0]
         return rest
 
-    def _refuse(self, rate: Rate, share: Share, tokens: int) -> RateLimited:
+    def _refuse(self, rate: Rate, share: Share, tokens: int) -> Refusal:
         now = self._clock.monotonic()
         room = max(0, rate.limit - (tokens if rate.tokens else 1) - share.held)
         return over_rate(rate.scope, rate.what, rate.limit, share.used(now), share.window.seconds_until(now, room))
@@ -259,7 +259,7 @@ def _find_full(plan: _Plan, tokens: int, now: float) -> tuple[Rate, Share] | Non
     """The narrowest limit that has no room for a call, by what this worker alone has used."""
     for rate, share in plan.limits:
         used = share.used(now)
-        if used + (tokens if rate.tokens else 1) > share.limit and (used or not rate.tokens):
+        if used + (tokens if rate.tokens else 1) > share.limit and (used or not rate.tokens or not share.limit):
             return rate, share
     return None
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from sekisho.core.accounts import owner_prefix
 from sekisho.core.caller import Scope
-from sekisho.core.errors import AccessDenied, BudgetExceeded, RateLimited
+from sekisho.core.errors import AccessDenied, BudgetExceeded, RateLimited, Refusal
 from sekisho.core.money import dollars_from_nano
 from sekisho.ledger.accounts import Account
 
@@ -34,18 +34,26 @@ def over_budget(account: Account, wanted: int, status: int) -> BudgetExceeded:
     return refusal
 
 
-def over_parallel(account: Account) -> RateLimited:
+def over_parallel(account: Account) -> Refusal:
     """The refusal of one call too many at the same time."""
     return over_rate(account.scope, "parallel requests", account.limit, account.limit, 1.0)
 
 
-def over_rate(scope: Scope, what: str, limit: int, used: int, wait: float) -> RateLimited:
-    """The refusal for a limit in time; a wait is at least one second, since Retry-After counts whole seconds."""
-    seconds = max(1.0, wait)
-    refusal = RateLimited(
-        f"Rate limit of {name_scope(scope)} reached: {used} of {limit} {what}. Try again in {ceil(seconds)} s.",
-        retry_after=seconds,
-    )
+def over_rate(scope: Scope, what: str, limit: int, used: int, wait: float) -> Refusal:
+    """The refusal for a limit in time; a wait is at least one second, since Retry-After counts whole seconds.
+
+    Where the limit is 0, waiting does not help: that is told as what is not allowed, and no agent tries it again.
+    """
+    refusal: Refusal
+    if limit == 0:
+        message = f"{name_scope(scope)} may make no calls: its limit is 0 {what}. Ask your administrator."
+        refusal = AccessDenied(message[0].upper() + message[1:])
+    else:
+        seconds = max(1.0, wait)
+        refusal = RateLimited(
+            f"Rate limit of {name_scope(scope)} reached: {used} of {limit} {what}. Try again in {ceil(seconds)} s.",
+            retry_after=seconds,
+        )
     refusal.scope = scope
     return refusal
 

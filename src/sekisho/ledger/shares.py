@@ -41,7 +41,7 @@ _OUTAGE_PART = 8
 class Share:
     """One limit in time, as this worker knows it.
 
-    alone: whether a call that needs more than the limit may pass when nothing else is used.
+    alone: whether a call that needs more than the limit may pass when nothing else is used, unless that is 0.
     window: what this worker used. held: what its calls under way have taken and not settled yet.
     left: what may still be used of the grant named `stamp`, until the monotonic time `until`.
     taken: what was taken in the last `second` of use, and in the one before it.
@@ -122,7 +122,7 @@ class Share:
             least=min(amounts, default=0),
             needed=sum(amounts),
             ahead=self._ahead(now),
-            alone=self.alone,
+            alone=self.alone and self.limit > 0,
             unused=unused,
             extra=extra,
         )

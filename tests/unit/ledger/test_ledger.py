@@ -8,7 +8,7 @@ from tests.support.holds import held
 
 from sekisho.core.caller import BudgetWindow, ModelLimits, Scope
 from sekisho.core.clock import ManualClock
-from sekisho.core.errors import BudgetExceeded, RateLimited, StoreUnavailable
+from sekisho.core.errors import AccessDenied, BudgetExceeded, RateLimited, StoreUnavailable
 from sekisho.core.escrow import LEASE_SECONDS, Grant, Want
 from sekisho.core.money import Price, Rates
 from sekisho.ledger.asks import Ask
@@ -249,7 +249,7 @@ async def test_a_narrower_budget_is_told_before_the_rate_of_a_wider_scope() -> N
         await worker.call([key(100), BUSY_TEAM], 10)
     with pytest.raises(BudgetExceeded, match="budget of this key"):
         await worker.call([key(100, rpm_limit=5), BUSY_TEAM], 11)
-    with pytest.raises(RateLimited, match="this key"):
+    with pytest.raises(AccessDenied, match="This key may make no calls: its limit is 0 requests per minute"):
         await worker.call([key(100, rpm_limit=0), BUSY_TEAM], 1)
 
 

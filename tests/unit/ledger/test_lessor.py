@@ -9,7 +9,7 @@ from tests.support.holds import held
 from tests.unit.ledger.test_ledger import PRICE, Worker, key
 
 from sekisho.core.caller import BudgetWindow, Scope
-from sekisho.core.errors import BudgetExceeded, RateLimited, StoreUnavailable
+from sekisho.core.errors import AccessDenied, BudgetExceeded, RateLimited, StoreUnavailable
 from sekisho.core.escrow import LEASE_SECONDS
 from sekisho.ledger import lessor as lessor_module
 from sekisho.ledger.asks import Ask
@@ -255,7 +255,7 @@ async def test_with_the_database_away_calls_under_way_have_an_even_share() -> No
             worker.escrow.away = False
             worker.lessor.heard(worker.clock.monotonic(), 3)
             await worker.call([large], 1)
-    with pytest.raises(RateLimited):
+    with pytest.raises(AccessDenied):
         await worker.call([key(max_parallel_requests=0)], 1)
 
 

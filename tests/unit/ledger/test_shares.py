@@ -11,7 +11,7 @@ from tests.support.grants import MemoryGrants
 
 from sekisho.core.caller import ModelLimits, Scope
 from sekisho.core.clock import ManualClock
-from sekisho.core.errors import RateLimited, StoreUnavailable
+from sekisho.core.errors import AccessDenied, RateLimited, StoreUnavailable
 from sekisho.core.escrow import RateGrant, RateWant
 from sekisho.ledger import shares as shares_module
 from sekisho.ledger.rates import RateLimits
@@ -165,8 +165,9 @@ async def test_a_call_too_big_for_the_limit_passes_when_nothing_else_does() -> N
 
 
 async def test_a_limit_of_nothing_admits_nothing() -> None:
-    with pytest.raises(RateLimited):
-        await Setting().call(team(rpm_limit=0))
+    for field in ("rpm_limit", "tpm_limit", "tpd_limit"):
+        with pytest.raises(AccessDenied, match="may make no calls: its limit is 0 "):
+            await Setting().call(team(**{field: 0}))
 
 
 def told(setting: Setting, workers: int) -> None:
