@@ -61,7 +61,7 @@ class AnswerHead(Struct, frozen=True, kw_only=True):
     elapsed_ms: Callable[[], int] = _tell_nothing
 
 
-class Piece(Struct, frozen=True):
+class Piece(Struct, frozen=True, gc=False):
     """One event of an upstream's stream: what it means, and as it came, for clients of the same family.
 
     name: the event's name in its envelope (SSE's `event:`, an event-stream's `:event-type`), if it has one.

@@ -81,7 +81,8 @@ class Meter(Struct):
         """Count a part of a streamed answer."""
         for event in events:
             if isinstance(event, _TEXTS):
-                self._answer_bytes += len(event.text.encode())
+                text = event.text
+                self._answer_bytes += len(text) if text.isascii() else len(text.encode())
             elif isinstance(event, ToolCallDelta):
                 self._answer_bytes += len(event.fragment.encode())
             elif isinstance(event, UsageReport):

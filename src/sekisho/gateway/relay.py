@@ -137,14 +137,18 @@ class StreamedAnswer:
     async def send(self, reply: Reply, meter: Meter) -> Sent:
         """Pass the events on as they come, metering them."""
         writer, gist, native = self._writer, StreamGist(), reply.wire.native
-        write, put = self._exchange.write, _relay if native else _translate
+        write, relay = self._exchange.write, writer.relay
 
         def take(pieces: Sequence[Piece]) -> None:
             for piece in pieces:
                 meter.observe(piece.events)
                 if not native:
                     gist.observe(piece.events)
-            if (chunk := put(writer, pieces)) and write(chunk):
+            if not native:
+                chunk = _translate(writer, pieces)
+            else:
+                chunk = relay(pieces[0]) if len(pieces) == 1 else b"".join([relay(piece) for piece in pieces])
+            if chunk and write(chunk):
                 reply.hold()
                 self._exchange.on_room(reply.let_on)
 
@@ -171,10 +175,6 @@ class StreamedAnswer:
         self._begin()
         with self._exchange.kept_alive(self._writer.keep_alive(), _KEEP_ALIVE_SECONDS):
             await asyncio.Event().wait()
-
-
-def _relay(writer: StreamWriter, pieces: Sequence[Piece]) -> bytes:
-    return writer.relay(pieces[0]) if len(pieces) == 1 else b"".join([writer.relay(piece) for piece in pieces])
 
 
 def _translate(writer: StreamWriter, pieces: Sequence[Piece]) -> bytes:

@@ -155,15 +155,16 @@ class UpstreamResponse:
 
     def flush(self) -> None:
         """All of what came at once is there: it goes on."""
-        if self._take is None:
+        take = self._take
+        if take is None:
             self._wake()
             return
         while self._parts and not self._held:
             try:
-                self._take(self._take_parts())
+                take(self._take_parts())
             except Exception as error:  # noqa: BLE001  # it is the waiting call's, and is raised there
                 self._failure = error
-        if not self._parts and (self.complete or self._failure):
+        if (self.complete or self._failure) and not self._parts:
             self._wake()
 
     def end(self) -> None:
@@ -338,7 +339,8 @@ class Connection(Sender):
                 self._break(f"the answer's headers are longer than {_MAX_HEADER_BYTES} bytes")
             return
         if not self._paused:
-            self._allow(self._allowed)
+            at, end = self._loop.time() + self._allowed, self._end
+            self._deadline.set(at if at < end else end)
         answer.flush()
         if answer.unread > _MOST_UNREAD:
             self.hold(answer)

@@ -8,6 +8,7 @@ Smithy specification of the event-stream encoding, and botocore.eventstream, whi
 import struct
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Final
 from zlib import crc32
 
 from sekisho.core.wire import WireFault
@@ -21,7 +22,12 @@ _LENGTHS = struct.Struct("!II")
 _PRELUDE = struct.Struct("!III")
 _U32 = struct.Struct("!I")
 _U16 = struct.Struct("!H")
-_OVERHEAD = _PRELUDE.size + _U32.size
+_unpack_prelude = _PRELUDE.unpack_from
+_unpack_u32 = _U32.unpack_from
+_LENGTHS_BYTES: Final = 8
+_PRELUDE_BYTES: Final = 12
+_CHECKSUM_BYTES: Final = 4
+_OVERHEAD: Final = _PRELUDE_BYTES + _CHECKSUM_BYTES
 
 _STRING = 7
 _BYTES = 6
@@ -83,32 +89,32 @@ class FrameDecoder:
         self._buffer = data  # so that what is corrupt stays so
         frames: list[Frame] = []
         position, size = 0, len(data)
-        while size - position >= _PRELUDE.size:
-            total, headers_size, checksum = _PRELUDE.unpack_from(data, position)
-            if crc32(data[position : position + _LENGTHS.size]) != checksum:
+        while size - position >= _PRELUDE_BYTES:
+            total, headers_size, checksum = _unpack_prelude(data, position)
+            if crc32(data[position : position + _LENGTHS_BYTES]) != checksum:
                 raise WireFault("corrupt", "the checksum of an event-stream prelude does not match")
             if not _OVERHEAD + headers_size <= total <= MAX_FRAME_BYTES:
                 raise WireFault("corrupt", f"an event-stream frame claims {total} bytes with {headers_size} of headers")
             end = position + total
             if end > size:
                 break
-            frames.append(self._read_frame(data[position:end] if total < size else data, headers_size))
+            frames.append(self._read_frame(data, position, position + _PRELUDE_BYTES + headers_size, end))
             position = end
         self._buffer = data[position:]
         return frames
 
-    def _read_frame(self, frame: bytes, headers_size: int) -> Frame:
-        checksum_at = len(frame) - _U32.size
-        if crc32(frame[:checksum_at]) != _U32.unpack_from(frame, checksum_at)[0]:
+    def _read_frame(self, data: bytes, begin: int, payload_at: int, end: int) -> Frame:
+        """The frame that lies between two positions."""
+        checksum_at = end - _CHECKSUM_BYTES
+        if crc32(data[begin:checksum_at]) != _unpack_u32(data, checksum_at)[0]:
             raise WireFault("corrupt", "the checksum of an event-stream frame does not match")
-        payload_at = _PRELUDE.size + headers_size
-        block = frame[_PRELUDE.size : payload_at]
+        block = data[begin + _PRELUDE_BYTES : payload_at]
         headers = self._remembered.get(block)
         if headers is None:
             headers = _decode_headers(block)
             if len(self._remembered) < _MAX_REMEMBERED:
                 self._remembered[block] = headers
-        return headers, frame[payload_at:checksum_at]
+        return headers, data[payload_at:checksum_at]
 
 
 def _decode_headers(block: bytes) -> dict[str, str]:

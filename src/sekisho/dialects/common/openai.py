@@ -85,11 +85,10 @@ def relay_event(piece: Piece, *, include_usage: bool) -> bytes:
     None for a chunk of nothing but usage that the gateway has asked for and the client has not. Some servers tell the
     usage with the last chunk of the answer whoever asks: that chunk stays as it is.
     """
-    events = piece.events
-    told = not include_usage and events and isinstance(events[-1], UsageReport)
-    if told and not _decode_chunk(piece.data).choices:
+    events, data = piece.events, piece.data
+    if events and not include_usage and type(events[-1]) is UsageReport and not _decode_chunk(data).choices:
         return b""
-    return encode_event(piece.data, piece.name)
+    return encode_event(data, piece.name)
 
 
 def write_error(error: SekishoError) -> bytes:

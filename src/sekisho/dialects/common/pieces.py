@@ -1,6 +1,6 @@
 """Reading the events of a stream one by one, without losing those before a fault."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from sekisho.core.wire import Piece, WireFault
@@ -8,8 +8,10 @@ from sekisho.core.wire import Piece, WireFault
 _Item = TypeVar("_Item")
 
 
-def read_pieces(items: Iterable[_Item], read: Callable[[_Item], Piece]) -> list[Piece]:
+def read_pieces(items: Sequence[_Item], read: Callable[[_Item], Piece]) -> Sequence[Piece]:
     """A piece for each item. A WireFault that `read` raises goes on with the pieces before it (`WireFault.before`)."""
+    if len(items) == 1:
+        return (read(items[0]),)
     pieces: list[Piece] = []
     try:
         for item in items:

@@ -92,6 +92,7 @@ class ChunkReader:
         self._reported = False
         self._done = False
         self._repeated = RepeatedChunk()
+        self._usual = False  # whether no event is half there, and more of the answer's text may come
 
     @property
     def complete(self) -> bool:
@@ -105,11 +106,14 @@ class ChunkReader:
             WireFault: The upstream said it failed (its code is the error's), or this is no stream of Chat Completions
                 (`corrupt`).
         """
-        if data.startswith(b"data: ") and data.endswith(b"\n\n") and self._events.between and not self._finished:
+        if self._usual and data.startswith(b"data: ") and data.endswith(b"\n\n"):
             chunk = data[6:-2]
             if text := self._repeated.find_text(chunk):
                 return (Piece(None, chunk, (TextDelta(text),)),)
-        return read_pieces(self._events.feed(data), self._read_event)
+        self._usual = False
+        pieces = read_pieces(self._events.feed(data), self._read_event)
+        self._usual = self._events.between and not self._finished
+        return pieces
 
     def _read_event(self, event: SseEvent) -> Piece:
         return Piece(event.name, event.data, self._read(event.data))
