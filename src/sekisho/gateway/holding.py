@@ -71,8 +71,7 @@ def forecast(estimator: Estimator, meter: Meter, terms: Terms, call: ClientCall,
     output = (likely.output if likely.output > 2 else 2) * call.answers
     if output > ceiling:
         output = ceiling
-    # From the end, because CPython searches long bodies twice as fast that way.
-    long_lived = terms.paid and terms.dear_hours and call.body.rfind(_LONG_LIVED) >= 0
+    long_lived = terms.paid and terms.dear_hours and call.mentions(_LONG_LIVED)
     caches: Literal["5m", "1h"] = "1h" if long_lived else "5m"
     ask = Ask(input=most, output=output, ceiling=ceiling, caches=caches, price=terms.price)
     return Forecast(ask, Usage(input=likely.input, output=output), limit is not None or not terms.paid)

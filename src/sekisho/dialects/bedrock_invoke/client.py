@@ -23,6 +23,7 @@ from sekisho.dialects.bedrock_invoke.envelope import (
     from_bedrock_version,
 )
 from sekisho.dialects.common.bedrock_errors import bedrock_error, bedrock_exception
+from sekisho.dialects.common.beginnings import beginnings
 from sekisho.dialects.common.fields import read_name
 from sekisho.dialects.common.members import read_members, write_members
 from sekisho.dialects.common.wishes import read_optional
@@ -129,7 +130,7 @@ def _build_metrics(usage: Usage) -> dict[str, int]:
 
 
 def _read_call(inbound: Inbound) -> ClientCall:
-    members = read_members(inbound.body)
+    members, known = beginnings.read(inbound.body, "messages")
     envelope = read_envelope(members, inbound.body)
     version = read_optional(envelope.anthropic_version, "anthropic_version", read_name)
     if version is None:
@@ -145,7 +146,7 @@ def _read_call(inbound: Inbound) -> ClientCall:
     if betas:
         headers[BETA_HEADER] = ",".join(dict.fromkeys(betas))
     headers |= {name: value for name in REQUEST_HEADERS if (value := inbound.header(name))}
-    call = build_call(inbound, members, envelope, headers)
+    call = build_call(inbound, members, envelope, headers, known)
     call.model = inbound.model
     call.stream = bool(inbound.endpoint.stream)
     call.metadata = _read_pairs(headers.get(METADATA_HEADER)) | call.metadata

@@ -83,19 +83,16 @@ _decode_blocks = msgspec.json.Decoder(list[_Block]).decode
 _decode_plain_tools = msgspec.json.Decoder(list[_Tool]).decode
 
 
-def names_sources(members: dict[str, Raw]) -> bool:
+def names_sources(passage: Passage) -> bool:
     """Whether pictures or files are told by address, which Bedrock does not fetch."""
-    blocks = _look_into(members.get("messages"), _SOURCE)
+    if not passage.call.mentions(_SOURCE):
+        return False
+    blocks = _look_into(passage.members.get("messages", Raw(b"[]")))
     return any(isinstance(block.source, _Source) and block.source.type in _UNREADABLE for block in blocks)
 
 
-def _look_into(raw: Raw | None, name: bytes) -> list[_Block]:
-    """The blocks of a member that may have one called `name`; none where it is of another shape or nobody has it.
-
-    Of another shape is for the upstream to say.
-    """
-    if raw is None or not mentions(raw, name):
-        return []
+def _look_into(raw: Raw) -> list[_Block]:
+    """The blocks of a member; none where it is of another shape, which is for the upstream to say."""
     found: list[_Block] = []
     try:
         level = _decode_blocks(raw)
@@ -214,9 +211,14 @@ def _spread_cache_mark(passage: Passage) -> None:
 
 def _strip_cache_marks(passage: Passage, facts: ModelFacts) -> None:
     """Members of marks that the model does not take: `scope` never, and an hour's life on newer ones only."""
+    if not passage.call.mentions(_MARK):
+        return
     names = ["scope"] if facts.cache_ttl_1h or facts.family != "claude" else ["scope", "ttl"]
     for member in ("system", "tools", "messages"):
-        seen = [block.cache_control for block in _look_into(passage.members.get(member), _MARK) if block.cache_control]
+        raw = passage.members.get(member, Raw(b"[]"))
+        if not mentions(raw, _MARK):
+            continue
+        seen = [block.cache_control for block in _look_into(raw) if block.cache_control]
         if not any(getattr(mark, name) is not None for mark in seen for name in names):
             continue
         value = _read(passage.members, member)

@@ -72,7 +72,7 @@ class InvokeUpstream:
     def pass_request(self, call: ClientCall, facts: ModelFacts, options: WriteOptions) -> WireRequest | None:
         """The client's own body in Bedrock's envelope; None when something in it has to be translated or fetched."""
         passage = start_passage(call, facts, options)
-        if passage is None or names_sources(passage.members):
+        if passage is None or names_sources(passage):
             return None
         tier = strip_for_bedrock(passage, facts)
         passage.change("anthropic_version", to_bedrock_version(passage.version))

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import ClientCall, Opening
+from sekisho.core.chat import Beginning, ClientCall, Opening
 from sekisho.core.wire import WriteOptions
+from sekisho.dialects.common.beginnings import beginnings
 from sekisho.dialects.common.fields import read_flag, read_object
 from sekisho.dialects.common.members import read_members, write_members
 from sekisho.dialects.common.opening import read_first_turns, read_texts
@@ -31,14 +32,24 @@ def read_body(body: bytes) -> tuple[bytes, dict[str, Raw]]:
         InvalidRequest: The body is no JSON object.
     """
     members = read_members(body)
-    if "extra_body" not in members:
-        return body, members
+    return (_unwrap(members), members) if "extra_body" in members else (body, members)
+
+
+def read_conversation(body: bytes, name: str) -> tuple[bytes, dict[str, Raw], Beginning | None]:
+    """As `read_body`; and what is known of how a body begins whose conversation is the member called `name`."""
+    members, known = beginnings.read(body, name)
+    return (_unwrap(members), members, None) if "extra_body" in members else (body, members, known)
+
+
+def _unwrap(members: dict[str, Raw]) -> bytes:
+    """The body whose `members` are put beside those of their `extra_body`."""
     extra = bytes(members.pop("extra_body"))
     if read_optional(msgspec.json.decode(extra), "extra_body", read_object):
         wrapped = read_members(extra)
         wrapped.pop("extra_body", None)
-        members = wrapped | members
-    return write_members(members), members
+        for name, raw in wrapped.items():
+            members.setdefault(name, raw)
+    return write_members(members)
 
 
 def read_answers(value: object) -> int:
@@ -54,13 +65,13 @@ def read_include_usage(envelope: EnvelopeFields) -> bool:
     return read_optional(options.get("include_usage"), "stream_options.include_usage", read_flag) or False
 
 
-def read_opening(conversation: Raw | None, system: Iterable[str] = ()) -> Opening:
+def read_opening(conversation: Raw | None, system: Iterable[str] = (), known: Beginning | None = None) -> Opening:
     """How an array of messages begins: the texts of the system messages before the user's first, and of that one.
 
     Those of `system` come before all others. What is not as it should be is empty; the whole's reader will say so.
     """
     texts = list(system)
-    for turn in read_first_turns(conversation):
+    for turn in read_first_turns(conversation, known):
         if turn.role in ("system", "developer"):
             texts.append(_join_texts(turn.content))
         elif turn.role == "user":

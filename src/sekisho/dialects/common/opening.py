@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from sekisho.core.chat import Beginning
+
 
 class Turn(Struct):
     """A message of a conversation, as far as attribution looks at it."""
@@ -25,10 +27,31 @@ _decode_turns = msgspec.json.Decoder(list[Turn]).decode
 _decode_first = JSONDecoder().raw_decode
 
 
-def read_first_turns(conversation: Raw | None) -> Iterable[Turn]:
-    """The turns of an array of messages, up to the user's first at least; none where they cannot be read."""
-    if conversation is None:
-        return ()
+def read_first_turns(conversation: Raw | None, known: Beginning | None = None) -> Iterable[Turn]:
+    """The turns of an array of messages, up to the user's first at least; none where they cannot be read.
+
+    They are read once of what is `known` of its beginning.
+    """
+    if known is not None:
+        if read_first_turns not in known.made:
+            known.made[read_first_turns] = _cut(_read(Raw(known.body[known.start : known.end] + b"]")))
+        turns: list[Turn] = known.made[read_first_turns]
+        if turns:
+            return turns
+    return () if conversation is None else _read(conversation)
+
+
+def _cut(turns: Iterable[Turn]) -> list[Turn]:
+    """The turns up to the user's first; none where there is no such turn."""
+    cut: list[Turn] = []
+    for turn in turns:
+        cut.append(turn)
+        if turn.role == "user":
+            return cut
+    return []
+
+
+def _read(conversation: Raw) -> Iterable[Turn]:
     whole = memoryview(conversation)
     if len(whole) > _LONG and (turns := _read_beginning(str(whole[:_BEGINNING], errors="ignore"))):
         return turns

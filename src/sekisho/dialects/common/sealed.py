@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from sekisho.dialects.common.search import mentions
+from sekisho.core.chat import ClientCall
 
 SEAL: Final = "sekisho1."
 """How every seal begins."""
@@ -19,9 +19,9 @@ _MARK: Final = SEAL.encode()
 _SEALED_SIGNATURE: Final = re.compile(rb'"signature"\s*:\s*"' + re.escape(SEAL.encode()))
 
 
-def has_sealed_signature(body: bytes) -> bool:
-    """Whether there is reasoning in a JSON body that is signed with a seal of ours, which no upstream takes."""
-    return mentions(body, _MARK) and _SEALED_SIGNATURE.search(body) is not None
+def has_sealed_signature(call: ClientCall) -> bool:
+    """Whether there is reasoning in a call's body that is signed with a seal of ours, which no upstream takes."""
+    return call.mentions(_MARK) and _SEALED_SIGNATURE.search(call.body) is not None
 
 
 class SealedThinking(Struct, frozen=True, tag_field="kind", tag="thinking", omit_defaults=True):

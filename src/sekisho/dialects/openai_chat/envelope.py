@@ -10,7 +10,7 @@ from sekisho.dialects.common.members import MemberReader
 from sekisho.dialects.common.openai_envelope import (
     EnvelopeFields,
     read_answers,
-    read_body,
+    read_conversation,
     read_include_usage,
     read_opening,
 )
@@ -34,17 +34,18 @@ def read_call(inbound: Inbound) -> ClientCall:
 
     A model in the path wins over the body's, as in LiteLLM.
     """
-    body, members = read_body(inbound.body)
+    body, members, known = read_conversation(inbound.body, "messages")
     envelope = _envelope.read(members, body)
     model, stream, user = envelope.model, envelope.stream, envelope.user
     call = ClientCall(
         model=inbound.model or (None if model is None else read_text(model, "model") or None),
         body=body,
         members=members,
+        beginning=known,
         family=FAMILY,
         path=inbound.endpoint.path,
         read=partial(read_chat, members),
-        opening=read_opening(members.get("messages")),
+        opening=read_opening(members.get("messages"), known=known),
         max_output_tokens=read_output_limit(envelope.max_tokens, envelope.max_completion_tokens),
         answers=1 if envelope.n is None else read_answers(envelope.n),
         stream=False if stream is None else read_flag(stream, "stream"),

@@ -31,7 +31,6 @@ from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.reasoning import ReasoningPlan, cut_thinking, plan_reasoning
 from sekisho.dialects.common.sealed import has_sealed_signature
-from sekisho.dialects.common.search import mentions
 from sekisho.dialects.common.wishes import leave_out_gateway_fields
 
 # As the reasoning of an upstream that signs none comes back.
@@ -47,8 +46,9 @@ EFFORT_BETA: Final = "effort-2025-11-24"
 
 
 class Passage(Struct, kw_only=True):
-    """A body on its way: its members, which `change` and `remove` edit, and what its envelope will say."""
+    """The body of a call on its way: its members, which `change` and `remove` edit, and what its envelope will say."""
 
+    call: ClientCall
     members: dict[str, Raw]
     version: str
     betas: list[str]
@@ -98,10 +98,10 @@ def start_passage(call: ClientCall, facts: ModelFacts, options: WriteOptions) ->
     if len(allowed) < len(betas):
         notes.drop("anthropic_beta")
     version = choose_version(call.headers.get(VERSION_HEADER), facts)
-    passage = Passage(members=members, version=version, betas=allowed, notes=notes)
+    passage = Passage(call=call, members=members, version=version, betas=allowed, notes=notes)
     for name in ("anthropic_version", "anthropic_beta"):  # a client of Bedrock's form said them in the body
         members.pop(name, None)
-    if _needs_translation(members, facts, allowed):
+    if _needs_translation(call, members, facts, allowed):
         return None
     _remove_gateway_metadata(passage)
     _limit_sampling(passage, facts)
@@ -118,7 +118,7 @@ def _is_said(value: Raw | None) -> bool:
     return value is not None and bytes(value) != b"null"
 
 
-def _needs_translation(members: dict[str, Raw], facts: ModelFacts, betas: list[str]) -> bool:
+def _needs_translation(call: ClientCall, members: dict[str, Raw], facts: ModelFacts, betas: list[str]) -> bool:
     """Whether anything in it is not taken as it is: tool names, system turns, others' reasoning, the answer's form."""
     try:
         named = _named.find(bytes(members["tools"])) if _is_said(members.get("tools")) else True
@@ -127,7 +127,7 @@ def _needs_translation(members: dict[str, Raw], facts: ModelFacts, betas: list[s
         return False  # the upstream will say what is wrong with it
     if not named:
         return True
-    if _has_foreign_reasoning(members.get("messages", b"[]")):
+    if call.mentions(_SIGNATURE) and _has_foreign_reasoning(call, members.get("messages", b"[]")):
         return True
     may_have_system_turns = facts.betas is None or any(beta.startswith(_SYSTEM_TURNS_BETA) for beta in betas)
     if not may_have_system_turns and _has_system_turn(members.get("messages", b"[]")):
@@ -152,11 +152,9 @@ def _has_system_turn(messages: bytes) -> bool:
         return False  # the upstream will say what is wrong with it
 
 
-def _has_foreign_reasoning(messages: bytes) -> bool:
+def _has_foreign_reasoning(call: ClientCall, messages: bytes) -> bool:
     """Whether there is reasoning that another vendor's model gave, after a change of models: Claude refuses it."""
-    if not mentions(messages, _SIGNATURE):
-        return False
-    if has_sealed_signature(messages):
+    if has_sealed_signature(call):
         return True
     if _EMPTY_SIGNATURE.search(messages) is None:
         return False

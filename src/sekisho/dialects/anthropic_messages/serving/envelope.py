@@ -8,12 +8,13 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import ClientCall, Opening
+from sekisho.core.chat import Beginning, ClientCall, Opening
 from sekisho.core.wire import Inbound
 from sekisho.dialects.anthropic_messages.family import BETA_HEADER, FAMILY, VERSION_HEADER
 from sekisho.dialects.anthropic_messages.serving.request import read_chat
+from sekisho.dialects.common.beginnings import beginnings
 from sekisho.dialects.common.fields import read_flag, read_integer, read_names, read_text
-from sekisho.dialects.common.members import MemberReader, read_members
+from sekisho.dialects.common.members import MemberReader
 from sekisho.dialects.common.opening import read_first_turns, read_texts
 from sekisho.dialects.common.wishes import Wishes, check_wishes, find_wishes, read_optional
 
@@ -45,11 +46,11 @@ _decode_user_id = msgspec.json.Decoder(_UserId).decode
 
 def read_call(inbound: Inbound) -> ClientCall:
     """Reads the envelope of a request to Anthropic's endpoints. Raises InvalidRequest naming the field."""
-    members = read_members(inbound.body)
+    members, known = beginnings.read(inbound.body, "messages")
     envelope = read_envelope(members, inbound.body)
     told = {name: inbound.header(name) for name in (VERSION_HEADER, BETA_HEADER)}
     headers = {name: value for name, value in told.items() if value}
-    call = build_call(inbound, members, envelope, headers)
+    call = build_call(inbound, members, envelope, headers, known)
     call.model = read_optional(envelope.model, "model", read_text) or None
     call.stream = inbound.endpoint.operation == "chat" and bool(read_optional(envelope.stream, "stream", read_flag))
     return call
@@ -60,7 +61,13 @@ def read_envelope(members: Mapping[str, Raw], body: bytes) -> Envelope:
     return _envelope.read(members, body)
 
 
-def build_call(inbound: Inbound, members: dict[str, Raw], envelope: Envelope, headers: Mapping[str, str]) -> ClientCall:
+def build_call(
+    inbound: Inbound,
+    members: dict[str, Raw],
+    envelope: Envelope,
+    headers: Mapping[str, str],
+    known: Beginning | None = None,
+) -> ClientCall:
     """A call without model and stream, which are told in different places. Raises InvalidRequest naming the field."""
     wishes = _read_wishes(members, inbound.body, envelope.model)
     end_user, session = _read_user(wishes.get("metadata") or {})
@@ -69,11 +76,12 @@ def build_call(inbound: Inbound, members: dict[str, Raw], envelope: Envelope, he
         model=None,
         body=inbound.body,
         members=members,
+        beginning=known,
         family=FAMILY,
         path=inbound.endpoint.path,
         read=partial(read_chat, members, headers),
         headers=dict(headers),
-        opening=_read_opening(members),
+        opening=_read_opening(members, known),
         max_output_tokens=read_optional(envelope.max_tokens, "max_tokens", _read_limit),
         include_usage=True,
         end_user=end_user,
@@ -127,10 +135,10 @@ def _read_user(metadata: dict[str, object]) -> tuple[str | None, str | None]:
     return user_id, None
 
 
-def _read_opening(members: Mapping[str, Raw]) -> Opening:
+def _read_opening(members: Mapping[str, Raw], known: Beginning | None) -> Opening:
     """The texts of the system prompt and of the first user message."""
     system = _read_texts(_decode(members["system"])) if "system" in members else []
-    for turn in read_first_turns(members.get("messages")):
+    for turn in read_first_turns(members.get("messages"), known):
         if turn.role == "system":
             system += _read_texts(turn.content)
         elif turn.role == "user":

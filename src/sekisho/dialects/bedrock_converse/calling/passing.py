@@ -17,7 +17,6 @@ from sekisho.dialects.common.members import write_members
 from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.sealed import has_sealed_signature
-from sekisho.dialects.common.search import mentions
 from sekisho.dialects.common.wishes import leave_out_gateway_fields
 
 _ADDITIONAL = "additionalModelRequestFields"
@@ -73,14 +72,10 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
         InvalidRequest: One of the edited fields is not what Converse says it is.
     """
     # Bedrock would say that access is denied, as if the deployment were at fault.
-    if facts.family != "unknown" and not facts.cache and mentions(call.body, _CACHE_POINT):
+    if facts.family != "unknown" and not facts.cache and call.mentions(_CACHE_POINT):
         return None
     members = _leave_out_gateway_fields(call.members)
-    if (
-        has_sealed_signature(call.body)
-        or not _takes_tool_names(members.get("toolConfig"))
-        or _has_empty_result(members)
-    ):
+    if has_sealed_signature(call) or not _takes_tool_names(members.get("toolConfig")) or _has_empty_result(members):
         return None
     notes = Omissions(drop_params=options.drop_params)
     _filter_betas(members, facts, notes)

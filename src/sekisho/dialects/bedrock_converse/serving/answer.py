@@ -11,7 +11,6 @@ from sekisho.core.wire import AnswerHead
 from sekisho.dialects.bedrock_converse.citations import write_cited_text
 from sekisho.dialects.bedrock_converse.ending import REASONS
 from sekisho.dialects.bedrock_converse.forms import Json
-from sekisho.dialects.common.search import mentions
 from sekisho.dialects.common.tools import read_arguments
 
 _WORDS: Final[dict[FinishReason, str]] = {
@@ -84,7 +83,7 @@ def write_usage(usage: Usage) -> Json:
 
 def asks_stop_sequence(call: ClientCall) -> bool:
     """Whether the client asked to be told the stop sequence met: the only additional field known outside Bedrock."""
-    if not mentions(call.body, b"stop_sequence"):  # most calls end here, before the body is decoded again
+    if not call.mentions(b"stop_sequence"):  # most calls end here, before the body is decoded again
         return False
     try:
         return _STOP_SEQUENCE in (_decode_asked(call.body).additional_model_response_field_paths or ())

@@ -7,12 +7,13 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import ClientCall, Opening
+from sekisho.core.chat import Beginning, ClientCall, Opening
 from sekisho.core.errors import InvalidRequest
 from sekisho.core.wire import Inbound
 from sekisho.dialects.bedrock_converse.serving.chat import read_chat, read_counted_chat
+from sekisho.dialects.common.beginnings import beginnings
 from sekisho.dialects.common.fields import read_integer
-from sekisho.dialects.common.members import read_members, write_members
+from sekisho.dialects.common.members import write_members
 from sekisho.dialects.common.opening import read_first_turns, read_texts
 from sekisho.dialects.common.wishes import read_wishes
 
@@ -48,11 +49,12 @@ _SMALL = ("inferenceConfig", "requestMetadata")
 def read_call(inbound: Inbound, family: str) -> ClientCall:
     """Read what concerns the gateway. Raises InvalidRequest naming the field."""
     body = inbound.body
-    members = read_members(body)
+    members, known = beginnings.read(body, "messages")
     call = ClientCall(
         model=inbound.model,
         body=body,
         members=members,
+        beginning=known,
         family=family,
         path=inbound.endpoint.path,
         read=partial(read_chat, members),
@@ -66,7 +68,7 @@ def read_call(inbound: Inbound, family: str) -> ClientCall:
         return call
     if bytes(memoryview(members.get("messages", b"null"))[:1]) not in (b"[", b"n"):
         raise InvalidRequest("`messages` must be an array.", param="messages")
-    call.opening = _read_opening(members)
+    call.opening = _read_opening(members, known)
     small = {name: members[name] for name in _SMALL if name in members}
     if not small:
         return call
@@ -91,13 +93,13 @@ def _first(pairs: Mapping[str, str], names: tuple[str, ...]) -> str | None:
     return next((pairs[name] for name in names if pairs.get(name)), None)
 
 
-def _read_opening(conversation: Mapping[str, Raw]) -> Opening:
+def _read_opening(conversation: Mapping[str, Raw], known: Beginning | None = None) -> Opening:
     """How the conversation begins. It is only for attribution, so that what cannot be read here tells nothing."""
     try:
         system = msgspec.json.decode(conversation.get("system", b"null"))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Opening()
-    turns = read_first_turns(conversation.get("messages"))
+    turns = read_first_turns(conversation.get("messages"), known)
     first = next((read_texts(turn.content) for turn in turns if turn.role == "user"), [])
     return Opening("\n".join(read_texts(system) if isinstance(system, list) else ()), "\n".join(first))
 

@@ -13,7 +13,6 @@ from msgspec import Raw, Struct
 from sekisho.core.chat import ClientCall
 from sekisho.core.errors import InvalidRequest
 from sekisho.dialects.common.members import write_members
-from sekisho.dialects.common.search import mentions
 from sekisho.dialects.openai_responses.names import FAMILY, TRIGGER
 from sekisho.dialects.openai_responses.serving.envelope import bind_body, is_compacting, read_items
 
@@ -49,7 +48,7 @@ _decode_input = msgspec.json.Decoder(str | list[Raw] | None).decode
 def builds_on(call: ClientCall) -> Sequence[str]:
     """The ids of the kept answers that a call refers to: as the one before it, or by one of their items."""
     ids = [] if call.continues is None else [call.continues]
-    if mentions(call.body, _REFERENCE.encode()) or mentions(call.body, b'"id"'):
+    if call.mentions(_REFERENCE.encode()) or call.mentions(b'"id"'):
         referred = (item.id for item in read_items(call) if _is_reference(item.type, item.role, item.id))
         ids += [owner for item_id in referred if (owner := _find_owner(item_id)) is not None]
     return list(dict.fromkeys(ids))

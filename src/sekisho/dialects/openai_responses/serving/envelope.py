@@ -7,12 +7,11 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import ClientCall, Opening
+from sekisho.core.chat import Beginning, ClientCall, Opening
 from sekisho.core.wire import Inbound
 from sekisho.dialects.common.fields import read_flag, read_text
 from sekisho.dialects.common.members import MemberReader, decode_members
-from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_body, read_opening
-from sekisho.dialects.common.search import mentions
+from sekisho.dialects.common.openai_envelope import EnvelopeFields, read_conversation, read_opening
 from sekisho.dialects.common.wishes import read_optional, read_wishes
 from sekisho.dialects.openai_responses.names import COMPACT, COUNT, FAMILY, TRIGGER
 from sekisho.dialects.openai_responses.serving.request import read_chat, read_positive
@@ -45,7 +44,7 @@ def read_call(inbound: Inbound) -> ClientCall:
     Fields that a client wrapped in `extra_body` count as if it had sent them beside the others, which win.
     """
     path = inbound.endpoint.path
-    body, members = read_body(inbound.body)
+    body, members, known = read_conversation(inbound.body, "input")
     envelope = _envelope.read(members, body)
     wishes = read_wishes(members, body, envelope.model)
     wishes["session_id"] = wishes.get("session_id") or _read_optional_text(envelope, "prompt_cache_key")
@@ -54,10 +53,11 @@ def read_call(inbound: Inbound) -> ClientCall:
         model=inbound.model or _read_optional_text(envelope, "model"),
         body=body,
         members=members,
+        beginning=known,
         family=FAMILY,
         path=path,
         read=partial(read_chat, members, path),
-        opening=_read_opening(members, envelope.instructions),
+        opening=_read_opening(members, envelope.instructions, known),
         max_output_tokens=read_optional(envelope.max_output_tokens, "max_output_tokens", read_positive),
         stream=not path.endswith((COMPACT, COUNT)) and bool(read_optional(envelope.stream, "stream", read_flag)),
         include_usage=True,
@@ -70,17 +70,17 @@ def read_call(inbound: Inbound) -> ClientCall:
 
 def bind_body(call: ClientCall, body: bytes) -> None:
     """Makes `body` the call's own, and what is read of it."""
-    call.body, call.members = read_body(body)
+    call.body, call.members, call.beginning = read_conversation(body, "input")
     call.read = partial(read_chat, call.members, call.path)
     call.known = None
-    call.opening = _read_opening(call.members, _envelope.read(call.members, body).instructions)
+    call.opening = _read_opening(call.members, _envelope.read(call.members, body).instructions, call.beginning)
 
 
 def is_compacting(call: ClientCall) -> bool:
     """Whether the call asks for its conversation to be compacted, by its path or, as Codex does, by its last item."""
     if call.path.endswith(COMPACT):
         return True
-    if not mentions(call.body, TRIGGER.encode()):
+    if not call.mentions(TRIGGER.encode()):
         return False
     items = read_items(call)
     return bool(items) and items[-1].type == TRIGGER
@@ -98,10 +98,10 @@ def _read_optional_text(envelope: _Envelope, name: str) -> str | None:
     return read_optional(getattr(envelope, name), name, read_text) or None
 
 
-def _read_opening(members: Mapping[str, Raw], instructions: object) -> Opening:
+def _read_opening(members: Mapping[str, Raw], instructions: object, known: Beginning | None) -> Opening:
     """The instructions and the texts of all system messages before the first user message, and that one's."""
     system = [instructions] if isinstance(instructions, str) else []
     given = members.get("input")
     if given is not None and bytes(memoryview(given)[:1]) == b'"':
         return Opening("\n".join(system), str(decode_members({"input": given})["input"]))
-    return read_opening(given, system)
+    return read_opening(given, system, known)
