@@ -5,7 +5,7 @@ import contextlib
 import importlib
 import os
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -40,6 +40,7 @@ from sekisho.gateway.relay import JSON
 from sekisho.gateway.reloading import Reloader
 from sekisho.gateway.roads import World
 from sekisho.gateway.sharing import Sharing
+from sekisho.gateway.standing import Standings
 from sekisho.gateway.thinking import ThinkingKeeper
 from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.upkeep import Upkeep
@@ -127,12 +128,14 @@ class Application:
         self._worlds = worlds
         self._client = client
 
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> Coroutine[None, None, None]:
         """Serve one request."""
         path = scope["path"]
-        if (served := self._gateway.serve(path, scope)) is not None:
-            await served
-        elif path in _ALIVE:
+        return self._gateway.serve(path, scope) or self._serve_others(path, scope, receive, send)
+
+    async def _serve_others(self, path: str, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Serve what is no call to a model."""
+        if path in _ALIVE:
             Exchange(scope).answer(200, [JSON], b'"I\'m alive!"')
         elif path in METRICS_PATHS:
             await self._metrics.answer(Exchange(scope))
@@ -210,10 +213,9 @@ async def assemble(
     rooms = Rooms(
         clock=clock,
         world=lambda: worlds.world,
-        view=worlds.view,
+        standings=Standings(worlds.view, rates),
         identity=identity,
         ledger=ledger,
-        rates=rates,
         estimator=Estimator(),
         access=UpstreamAccess(client, upstream_dialects(), traffic, queue, Random()),  # noqa: S311  # chance, not secrecy
         attachments=AttachmentFetcher(),

@@ -47,8 +47,7 @@ _HEADERS: Final = {
 """
 _PLACES: Final = {name: (what, rank) for what, names in _HEADERS.items() for rank, name in enumerate(names)}
 _VENDOR_PREFIX, _VENDOR_SUFFIX = b"x-", b"-session-id"
-"""LiteLLM takes any `x-<vendor>-session-id`."""
-_VENDOR: Final = ("session", len(_HEADERS["session"]))
+"""LiteLLM takes any `x-<vendor>-session-id`; here it counts when nothing else names the session."""
 
 
 def read_wishes(exchange: Exchange, call: ClientCall, caller: Caller) -> None:
@@ -67,7 +66,7 @@ def read_wishes(exchange: Exchange, call: ClientCall, caller: Caller) -> None:
             told.get("originator", ""),
             told.get("title", ""),
             call.opening.system,
-            claude_code=exchange.header(_CLAUDE_CODE) is not None,
+            claude_code=_CLAUDE_CODE in exchange.named,
         )
     if "retries" in told:
         call.num_retries = int(_number("x-litellm-num-retries", told["retries"]))
@@ -78,19 +77,26 @@ def read_wishes(exchange: Exchange, call: ClientCall, caller: Caller) -> None:
 
 
 def _read_headers(exchange: Exchange) -> dict[str, str]:
-    """What the headers tell, in one pass: a request has a dozen of them, and two or three of these."""
+    """What the headers tell: a request has a dozen of them, and two or three of these."""
     told: dict[str, str] = {}
     ranks: dict[str, int] = {}
-    for name, value in exchange.headers:
-        if name in _PLACES:
-            what, rank = _PLACES[name]
-        elif name[-11:] == _VENDOR_SUFFIX and name[:2] == _VENDOR_PREFIX and b"parent" not in name:
-            what, rank = _VENDOR
-        else:
-            continue
+    named = exchange.named
+    for name in _PLACES.keys() & named.keys():
+        what, rank = _PLACES[name]
+        value = named[name] or _find_second(exchange, name)
         if value and (what not in ranks or rank < ranks[what]):
             told[what], ranks[what] = value.decode("latin-1"), rank
+    if "session" not in told and b"\n".join(named).find(_VENDOR_SUFFIX) >= 0:
+        for name, value in exchange.headers:
+            if value and name.endswith(_VENDOR_SUFFIX) and name.startswith(_VENDOR_PREFIX) and b"parent" not in name:
+                told["session"] = value.decode("latin-1")
+                break
     return told
+
+
+def _find_second(exchange: Exchange, name: bytes) -> bytes:
+    """What a header says whose first line is empty; empty if there is no other."""
+    return next((value for each, value in exchange.headers if each == name and value), b"")
 
 
 def _attribute(call: ClientCall, caller: Caller, told: dict[str, str]) -> None:

@@ -103,7 +103,6 @@ class Conversing(Struct):
             work = self.work
             chat = work.call.chat
             await work.rooms.attachments.fill(chat)
-            assert work.record.caller is not None
-            work.rooms.thinking.restore(work.record.caller.owner, chat)
+            work.rooms.thinking.restore(work.standing.owner, chat)
             self._completed = chat
         return self._completed

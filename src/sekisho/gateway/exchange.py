@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -37,11 +37,16 @@ class Exchange:
         self._hangup: _Hangup
         self.last_sent = 0.0
 
-    def header(self, name: bytes) -> str | None:
-        """The first header of this lower-case name, decoded as HTTP has it (latin-1)."""
+    @property
+    def named(self) -> Mapping[bytes, bytes]:
+        """The headers by their lower-case names; of one that came twice, the first."""
         if self._named is None:
             self._named = dict(reversed(self.headers))
-        value = self._named.get(name)
+        return self._named
+
+    def header(self, name: bytes) -> str | None:
+        """The first header of this lower-case name, decoded as HTTP has it (latin-1)."""
+        value = self.named.get(name)
         return None if value is None else value.decode("latin-1")
 
     def header_named(self, name: str) -> str | None:

@@ -1,13 +1,11 @@
 """The life of one model call, from its first header to its usage row. One verb per step, top to bottom."""
 
 import asyncio
-from functools import partial
 
 from sekisho.core.caller import Caller
 from sekisho.core.errors import InternalError, SekishoError
 from sekisho.gateway.attribution import read_wishes
 from sekisho.gateway.exchange import Exchange
-from sekisho.gateway.limits import tell_limits
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.observing import tell_end
 from sekisho.gateway.planning import Planner, hold_first
@@ -18,7 +16,6 @@ from sekisho.gateway.serving import SERVICES
 from sekisho.gateway.work import Rooms, Work
 from sekisho.identity.rights import check_route
 from sekisho.ledger.estimate import weigh_call
-from sekisho.policy.naming import choose_model
 from sekisho.policy.tags import check_client_tags
 from sekisho.telemetry.log import log_call_failure, log_crash
 
@@ -55,16 +52,16 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
     check_client_tags(world.snapshot, call.tags)
     caller = record.caller = await rooms.identity.widen(caller, call.end_user, call.tags)
     await rooms.continuity.resume(caller.owner, route.dialect, call)
-    world = rooms.view(world, caller, (call.model, *(call.fallbacks or ())))
-    model = record.model = choose_model(world.snapshot, caller, call.model)
-    record.tell_limits = partial(tell_limits, rooms.rates, caller.scopes, model.group)
-    meter.owner, meter.request_bytes = caller.owner, weigh_call(call)
-    planner = Planner(world, caller, call, operation, rooms.access, rooms.estimator, meter)
-    plan, hold = await hold_first(rooms.ledger, planner, model.group)
+    standing = rooms.standings.find(world, caller, call)
+    record.recognise(standing.model, standing.billed, standing.tell_limits)
+    meter.owner, meter.request_bytes = standing.owner, weigh_call(call)
+    planner = Planner(standing.world, caller, call, operation, rooms.access, rooms.estimator, meter)
+    plan, hold = await hold_first(rooms.ledger, planner, standing.model.group)
     try:
         held = plan.future.hold_with(hold)
         record.booked, record.ceiling = hold.booked, held.ceiling
-        work = Work(exchange, route.dialect, call, plan.roads, world.snapshot, record, meter, held, rooms)
+        snapshot = standing.world.snapshot
+        work = Work(exchange, route.dialect, call, plan.roads, standing, snapshot, record, meter, held, rooms)
         with exchange.cancelled_on_hangup():
             await SERVICES[operation](work)
     finally:

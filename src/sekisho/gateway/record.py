@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from sekisho.core.caller import Caller
-from sekisho.core.chat import ClientCall
+from sekisho.core.chat import ChatRequest, ClientCall
 from sekisho.core.clock import Clock
 from sekisho.core.errors import ClientGone, SekishoError
 from sekisho.core.ids import new_id
@@ -39,11 +38,25 @@ class _Outcome(Struct, frozen=True):
 _LOST = _Outcome("failure", 500, "WorkerDied")
 
 
+def _read_nothing() -> ChatRequest:
+    return ChatRequest(system=[], messages=[])
+
+
+_NO_CALL = ClientCall(model=None, body=b"", family="", path="", read=_read_nothing)
+"""Stands for a call that could not be read."""
+
+
+def _end_of(error: SekishoError | None) -> _Outcome:
+    if error is None:
+        return _Outcome("success", 200, None)
+    return _Outcome("client_closed" if isinstance(error, ClientGone) else "failure", error.status, _class_of(error))
+
+
 class CallRecord(Struct):
     """One call's facts.
 
     attempts: every attempt at an upstream, in their order.
-
+    billed: the caller as usage rows name it, once it is known.
     waited: how many seconds were spent waiting for upstreams, and queued, of these, in line for room at one.
     ceiling: the output limit that a budget has set, in tokens.
     tell_limits: the headers that say how much the caller may still do.
@@ -59,6 +72,7 @@ class CallRecord(Struct):
     started: float = 0.0
     started_monotonic: float = 0.0
     caller: Caller | None = None
+    billed: UsageCaller | None = None
     call: ClientCall | None = None
     model: ChosenModel | None = None
     target: Target | None = None
@@ -82,6 +96,10 @@ class CallRecord(Struct):
         self.started = self.clock.now()
         self.started_monotonic = self.clock.monotonic()
         self.id = new_id(self.started)
+
+    def recognise(self, model: ChosenModel, billed: UsageCaller, tell_limits: Callable[[], RawHeaders]) -> None:
+        """It is known what the caller wants, and may have."""
+        self.model, self.billed, self.tell_limits = model, billed, tell_limits
 
     def begin_attempt(self, target: Target, group: str) -> Attempt:
         """An attempt begins; whatever comes before the first is neither a retry nor a fallback."""
@@ -149,14 +167,11 @@ class CallRecord(Struct):
         headers = [
             (b"x-litellm-call-id", self.id.encode()),
             (b"x-sekisho-overhead-ms", b"%.2f" % ((elapsed - waited) * 1000)),
-            (b"x-litellm-attempted-retries", b"%d" % self.retries),
-            (b"x-litellm-attempted-fallbacks", b"%d" % self.fallbacks),
+            (b"x-litellm-attempted-retries", b"%d" % self.retries if self.retries else b"0"),
+            (b"x-litellm-attempted-fallbacks", b"%d" % self.fallbacks if self.fallbacks else b"0"),
         ]
         if (target := self.target) is not None:
-            headers += (
-                (b"x-litellm-model-id", _header_value(target.deployment_id)),
-                (b"x-litellm-model-group", _header_value(target.model_name)),
-            )
+            headers += _name_target(target.deployment_id, target.model_name)
             if target.simulated:
                 headers.append((b"x-sekisho-simulated", b"true"))
         if self.ceiling is not None:
@@ -171,8 +186,12 @@ class CallRecord(Struct):
 
     def money_headers(self, cost: int | None, key_spend: int | None) -> RawHeaders:
         """What the call cost and the key has spent, in nano-dollars, where it is known by now."""
-        pairs = ((b"x-litellm-response-cost", cost), (b"x-litellm-key-spend", key_spend))
-        return [(name, _dollars(nano)) for name, nano in pairs if nano is not None]
+        headers: RawHeaders = []
+        if cost is not None:
+            headers.append((b"x-litellm-response-cost", _dollars(cost)))
+        if key_spend is not None:
+            headers.append((b"x-litellm-key-spend", _dollars(key_spend)))
+        return headers
 
     def row_if_lost(self, meter: Meter, expected: Usage) -> UsageRow:
         """The usage row to book if the end of the call, which now goes to an upstream, is never told."""
@@ -182,28 +201,22 @@ class CallRecord(Struct):
 
     def row(self, meter: Meter) -> UsageRow:
         """The usage row. Called once, when the call is over."""
-        if (error := self.error) is not None or self.lost is None or self._tell_attempts():
-            status = "success" if error is None else "client_closed" if isinstance(error, ClientGone) else "failure"
-            outcome = _Outcome(status, error.status if error else 200, _class_of(error))
-            return self._row(meter, meter.usage, meter.cost, meter.estimated, outcome)
-        return replace(  # the first attempt has answered: nothing else has changed since it was made
-            self.lost,
-            ended_at=self._now_ms(),
-            status="success",
-            http_status=200,
-            error_class=None,
-            ttft_ms=_milliseconds(self.first_byte_after),
-            usage=meter.usage,
-            cost_nano=meter.cost,
-            estimated=meter.estimated,
-            overrun_nano=self.overrun or None,
-        )
+        row = self.lost
+        if row is None or self.error is not None or len(self.attempts) > 1:
+            return self._row(meter, meter.usage, meter.cost, meter.estimated, _end_of(self.error))
+        # The first attempt has answered: nothing else has changed since it was made.
+        row.ended_at = self._now_ms()
+        row.status, row.http_status, row.error_class = "success", 200, None
+        row.ttft_ms = _milliseconds(self.first_byte_after)
+        row.usage, row.cost_nano, row.estimated = meter.usage, meter.cost, meter.estimated
+        row.overrun_nano = self.overrun or None
+        return row
 
     def _row(self, meter: Meter, usage: Usage, cost: int | None, estimated: bool, outcome: _Outcome) -> UsageRow:
-        caller, call = self.caller, self.call
+        caller, call = self.caller, self.call or _NO_CALL
         return UsageRow(
             id=self.id,
-            caller=_name_caller(caller),
+            caller=self.billed or name_caller(caller),
             road=self._road(meter),
             usage=usage,
             tags=_join_tags(caller, call),
@@ -212,19 +225,19 @@ class CallRecord(Struct):
             ended_at=self._now_ms(),
             ttft_ms=_milliseconds(self.first_byte_after),
             queued_ms=_milliseconds(self.queued or None),
-            model=_asked(self.model, call)[:250],
+            model=((call.model or "") if self.model is None else self.model.asked)[:250],
             cost_nano=cost,
             status=outcome.status,
             http_status=outcome.http_status,
             error_class=outcome.error_class,
             estimated=estimated,
-            streamed=call.stream if call else False,
-            session_id=call.session_id if call else None,
-            agent=call.agent if call else None,
-            agent_version=call.agent_version if call else None,
-            agent_id=call.agent_id if call else None,
-            parent_id=call.parent_id if call else None,
-            end_user=call.end_user if call else None,
+            streamed=call.stream,
+            session_id=call.session_id,
+            agent=call.agent,
+            agent_version=call.agent_version,
+            agent_id=call.agent_id,
+            parent_id=call.parent_id,
+            end_user=call.end_user,
             requester_ip=self.client_ip,
             retries=self.retries,
             fallbacks=self.fallbacks,
@@ -263,13 +276,8 @@ class CallRecord(Struct):
         )
 
 
-def _asked(model: ChosenModel | None, call: ClientCall | None) -> str:
-    if model is not None:
-        return model.asked
-    return (call.model if call else None) or ""
-
-
-def _name_caller(caller: Caller | None) -> UsageCaller:
+def name_caller(caller: Caller | None) -> UsageCaller:
+    """The caller as usage rows name it."""
     if caller is None:
         return UsageCaller()
     return UsageCaller(
@@ -277,9 +285,9 @@ def _name_caller(caller: Caller | None) -> UsageCaller:
     )
 
 
-def _join_tags(caller: Caller | None, call: ClientCall | None) -> tuple[str, ...]:
+def _join_tags(caller: Caller | None, call: ClientCall) -> tuple[str, ...]:
     """The tags of the key and those of the call, each once."""
-    own, more = caller.tags if caller else (), call.tags if call else ()
+    own, more = caller.tags if caller else (), call.tags
     return tuple(dict.fromkeys([*own, *more])) if own or more else ()
 
 
@@ -295,6 +303,14 @@ def _class_of(error: SekishoError | None) -> str | None:
 
 def _dollars(nano: int) -> bytes:
     return b"%d.%09d" % (nano // _NANO, nano % _NANO) if nano >= 0 else b"-" + _dollars(-nano)
+
+
+@lru_cache(maxsize=1024)
+def _name_target(deployment_id: str, group: str) -> tuple[tuple[bytes, bytes], ...]:
+    return (
+        (b"x-litellm-model-id", _header_value(deployment_id)),
+        (b"x-litellm-model-group", _header_value(group)),
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sekisho.config.snapshot import Deployment
-from sekisho.core.target import Errand, Sender, Target
+from sekisho.core.target import Errand, Target
 from sekisho.core.wire import Operation, WireRequest, WriteOptions
 from sekisho.gateway.reply import explain
 from sekisho.gateway.ways import Candidate
@@ -54,7 +54,7 @@ async def send(
     """
     target, rooms, meter = candidate.target, work.rooms, work.meter
     on_sent = None if work.call.stream or operation == "count_tokens" else work.exchange.persist
-    signed = await target.sign(wire, Errand(dialect, operation, work.call.stream, _name_sender(work)))
+    signed = await target.sign(wire, Errand(dialect, operation, work.call.stream, work.standing.sender))
     meter.taken_by(target)
     if operation != "count_tokens":
         rooms.journal.sent(work.record.row_if_lost(meter, work.held.expected), work.held.hold.booked)
@@ -83,28 +83,9 @@ def find_timeouts(work: Work, deployment: Deployment) -> Timeouts:
     )
 
 
-def _name_sender(work: Work) -> Sender | None:
-    """Whose call it is, for upstreams that keep a record of that."""
-    caller = work.record.caller
-    if caller is None:
-        return None
-    return Sender(
-        user_id=caller.user_id,
-        team_id=caller.team_id,
-        organization_id=caller.organization_id,
-        key_alias=caller.key_alias,
-    )
-
-
 def _describe(work: Work) -> dict[str, str]:
     """What the upstream's own log shall say of the call, so that it can be joined with the usage row."""
-    caller = work.record.caller
-    pairs = {"sekisho_call_id": work.record.id}
-    if caller is not None and caller.user_id is not None:
-        pairs["user"] = caller.user_id
-    if caller is not None and caller.team_id is not None:
-        pairs["team"] = caller.team_id
-    return pairs
+    return {"sekisho_call_id": work.record.id, **work.standing.notes}
 
 
 async def _raise_refusal(response: UpstreamResponse, target: Target) -> None:

@@ -36,8 +36,7 @@ async def converse(work: Work) -> None:
     except SekishoError as error:
         answering.tell_failure(error)
         raise
-    assert record.caller is not None
-    owner = record.caller.owner
+    owner = work.standing.owner
     if not reply.wire.native:
         rooms.thinking.remember(owner, sent.parts)
     await rooms.continuity.keep(owner, work.dialect, work.call, sent.answer)

@@ -1,12 +1,11 @@
 """One admitted call, and what it passes through."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from msgspec import Struct
 
 from sekisho.config.snapshot import Snapshot
-from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
 from sekisho.core.clock import Clock
 from sekisho.core.wire import ClientDialect
@@ -21,13 +20,13 @@ from sekisho.gateway.meter import Meter
 from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.roads import World
+from sekisho.gateway.standing import Standing, Standings
 from sekisho.gateway.thinking import ThinkingKeeper
 from sekisho.gateway.waiting import KeepOpen
 from sekisho.gateway.ways import Candidate, Roads
 from sekisho.identity.authenticate import Identity
 from sekisho.ledger.estimate import Estimator
 from sekisho.ledger.ledger import Ledger
-from sekisho.ledger.rates import RateLimits
 from sekisho.store.journal import UsageJournal
 from sekisho.telemetry.telling import Telemetry
 
@@ -37,15 +36,14 @@ _Done = TypeVar("_Done")
 class Rooms(Struct, frozen=True, kw_only=True):
     """What a call passes through.
 
-    `world` gives the configuration in use now, `view` what a call of some caller that names some models sees of one.
+    `world` gives the configuration in use now.
     """
 
     clock: Clock
     world: Callable[[], World]
-    view: Callable[[World, Caller, Iterable[str | None]], World]
+    standings: Standings
     identity: Identity
     ledger: Ledger
-    rates: RateLimits
     estimator: Estimator
     access: UpstreamAccess
     attachments: AttachmentFetcher
@@ -63,6 +61,7 @@ class Work(Struct, frozen=True):
     dialect: ClientDialect
     call: ClientCall
     roads: Roads
+    standing: Standing
     snapshot: Snapshot
     record: CallRecord
     meter: Meter
@@ -86,5 +85,4 @@ class Work(Struct, frozen=True):
         )
 
     async def _enter(self, group: str) -> None:
-        assert self.record.caller is not None
-        await self.rooms.ledger.move(self.held.hold, self.record.caller.scopes, group)
+        await self.rooms.ledger.move(self.held.hold, self.standing.caller.scopes, group)

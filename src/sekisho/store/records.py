@@ -294,8 +294,8 @@ class UsageAttempt(Struct, frozen=True, array_like=True):
     error: str | None
 
 
-class UsageRow(Struct, frozen=True, kw_only=True, array_like=True):
-    """What one call used. Every call leaves exactly one.
+class UsageRow(Struct, kw_only=True, array_like=True):
+    """What one call used. Every call leaves exactly one, which nobody changes once it is recorded.
 
     id: the call's id, a UUID.
     caller, road: what repeats from call to call.

@@ -67,6 +67,7 @@ class Fleet:
         """The options by their deployments."""
         self._preferences: dict[int, array[int]] = {}
         self.has_orders = len({option.order for option in self.options}) > 1
+        self.has_bounds = any(option.most_parallel is not None for option in self.options)
 
     def prefer(self, session: str) -> Sequence[int]:
         """The places of the options as this session prefers them: by `order`, then the cheaper, then its own taste.

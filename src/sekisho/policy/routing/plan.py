@@ -1,6 +1,7 @@
 """In which order the deployments of a model group are tried."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -35,22 +36,54 @@ def line_up(ask: Ask, strategy: str) -> Iterator[Chosen]:
     and strategy, then those without, the first to be free first, and last those at rest, the first to wake first. Those
     that are busy are left out.
     """
-    choose = STRATEGIES[strategy]
-    ask.look()
-    if choose is choose_by_headroom and ask.load.session is not None:
-        while (home := _find_home(ask, ask.load.session)) is not None:
-            if home.wait <= 0:
-                ask.taken.add(home.option.index)
-            yield home
-            ask.look()
-            if home.wait <= 0:
-                break
-    for places in _split_by_order(ask):
-        yield from _exhaust(ask, choose, places)
-    yield from _exhaust(ask, _choose_first_to_be_free, ask.places, full=True)
-    while (sleeper := _find_first_to_wake(ask)) is not None:
-        ask.taken.add(sleeper.index)
-        yield Chosen(sleeper)
+    return _Line(ask, STRATEGIES[strategy])
+
+
+class _Line(Iterator[Chosen]):
+    """See `line_up`. Of most calls only the first is asked for, which is chosen without much ado."""
+
+    __slots__ = ("_ask", "_at_home", "_choose", "_others")
+
+    def __init__(self, ask: Ask, choose: Strategy) -> None:
+        self._ask = ask
+        self._choose = choose
+        self._at_home = choose is choose_by_headroom and ask.load.session is not None
+        """Whether the session's home is still to be looked at."""
+        self._others: Iterator[Chosen] | None = None
+
+    def __next__(self) -> Chosen:
+        """The next one. Raises StopIteration when all are gone through."""
+        if self._others is None:
+            self._ask.look()
+            if self._at_home and (home := self._go_home()) is not None:
+                return home
+            self._others = self._choose_others()
+            if not self._ask.fleet.has_orders:
+                option = self._choose(self._ask, _available(self._ask, self._ask.places))
+                if option is not None:
+                    self._ask.taken.add(option.index)
+                    return Chosen(option)
+        return next(self._others)
+
+    def _go_home(self) -> Chosen | None:
+        """The session's home; None once it is tried, or left for good."""
+        ask, session = self._ask, self._ask.load.session
+        home = None if session is None else _find_home(ask, session)
+        if home is None or home.wait <= 0:
+            self._at_home = False
+        if home is not None and home.wait <= 0:
+            ask.taken.add(home.option.index)
+        return home
+
+    def _choose_others(self) -> Iterator[Chosen]:
+        ask = self._ask
+        ask.look()
+        for places in _split_by_order(ask):
+            yield from _exhaust(ask, self._choose, places)
+        yield from _exhaust(ask, _choose_first_to_be_free, ask.places, full=True)
+        while (sleeper := _find_first_to_wake(ask)) is not None:
+            ask.taken.add(sleeper.index)
+            yield Chosen(sleeper)
 
 
 def _exhaust(ask: Ask, choose: Strategy, places: Sequence[int], *, full: bool = False) -> Iterator[Chosen]:
@@ -61,15 +94,15 @@ def _exhaust(ask: Ask, choose: Strategy, places: Sequence[int], *, full: bool = 
 
 
 def _available(ask: Ask, places: Iterable[int]) -> Iterator[Option]:
-    """The options that are awake and not busy."""
-    options, taken, rests = ask.fleet.options, ask.taken, ask.lanes.rests
-    any_rest = rests.any
-    for place in places:
-        if place not in taken:
-            option = options[place]
-            busy = option.most_parallel is not None and ask.is_busy(option)
-            if not busy and not (any_rest and rests.remaining(option.bucket, option.id, ask.now) > 0):
-                yield option
+    """The options that are awake and not busy; none is looked at before it is asked for."""
+    options = map(ask.fleet.options.__getitem__, places)
+    if ask.taken or ask.fleet.has_bounds or ask.lanes.rests.any:
+        return filter(partial(_is_available, ask), options)
+    return options
+
+
+def _is_available(ask: Ask, option: Option) -> bool:
+    return option.index not in ask.taken and not ask.is_busy(option) and ask.rest(option) <= 0
 
 
 def _split_by_order(ask: Ask) -> Iterable[Sequence[int]]:
