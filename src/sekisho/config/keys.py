@@ -19,6 +19,7 @@ from sekisho.config.kinds import (
     MEGABYTES,
     NUMBER,
     POSITIVE,
+    ROLE,
     SECONDS,
     TEXT,
     TEXTS,
@@ -230,16 +231,20 @@ LITELLM_SETTINGS = Block(
         "max_budget": NUMBER,
         "budget_duration": WINDOW,
         "timezone": ZONE,
+        "budget_rollover": BOOLEAN,
+        "max_internal_user_budget": NUMBER,
+        "internal_user_budget_duration": WINDOW,
+        "default_internal_user_params": MAPPING,
+        "default_team_params": MAPPING,
         "default_key_generate_params": MAPPING,
         "upperbound_key_generate_params": MAPPING,
         **AWS,
     },
     _names("""
         modify_params cache cache_params
-        budget_reset_time max_internal_user_budget internal_user_budget_duration
-        max_user_budget max_end_user_budget max_end_user_budget_id default_internal_user_params default_team_params
+        budget_reset_time max_user_budget max_end_user_budget max_end_user_budget_id
         default_team_settings key_generation_settings
-        budget_rollover tag_budget_config turn_off_message_logging redact_user_api_key_info
+        tag_budget_config turn_off_message_logging redact_user_api_key_info
         redact_messages_in_exceptions json_logs set_verbose service_callbacks langfuse_default_tags
         enable_preview_features force_ipv4 mcp_aliases disable_end_user_cost_tracking
         disable_end_user_cost_tracking_prometheus_only
@@ -352,8 +357,22 @@ KEY_BOUNDS = Block(
 )
 """What `upperbound_key_generate_params` may say."""
 
-KEY_DEFAULTS = Block({**KEY_BOUNDS.active, "models": TEXTS, "metadata": MAPPING}, _names("team_id user_id"))
+KEY_DEFAULTS = Block(
+    {**KEY_BOUNDS.active, "models": TEXTS, "metadata": MAPPING, "team_id": TEXT, "user_id": TEXT},
+)
 """What `default_key_generate_params` may say."""
+
+TEAM_DEFAULTS = Block(
+    {"max_budget": NUMBER, "budget_duration": WINDOW, "tpm_limit": COUNT, "rpm_limit": COUNT},
+    _names("models team_member_permissions"),
+)
+"""What `default_team_params` may say. LiteLLM gives the models only to teams that single sign-on makes."""
+
+USER_DEFAULTS = Block(
+    {**TEAM_DEFAULTS.active, "max_parallel_requests": COUNT, "models": TEXTS, "user_role": ROLE},
+    _names("teams available_teams organizations metadata soft_budget"),
+)
+"""What `default_internal_user_params` may say."""
 
 INSTALLATION_LIMITS = Block(
     {

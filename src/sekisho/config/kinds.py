@@ -9,6 +9,7 @@ from msgspec import Struct
 from sekisho.core.durations import check_zone, expiry, parse_duration
 
 _SECRET = re.compile(r"key|secret|token|password", re.IGNORECASE)
+_INTERNAL_ROLES = ("internal_user", "internal_user_viewer")
 _TRUE, _FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 
 
@@ -99,6 +100,12 @@ def _read_zone(value: object) -> str:
     return check_zone(value)
 
 
+def _read_role(value: object) -> str:
+    if value in _INTERNAL_ROLES:
+        return str(value)
+    raise ValueError
+
+
 def _within(read: Callable[[object], float], least: float, most: float) -> Callable[[object], object]:
     def read_within(value: object) -> float:
         number = read(value)
@@ -126,6 +133,7 @@ MEGABYTES = Kind("a number of megabytes, more than 0", _within(_read_number, 1e-
 DURATION = Kind("text for a duration, such as 24h or 30d", _read_duration)
 WINDOW = Kind("text for the length of a budget window, such as 24h or 30d", _read_window)
 ZONE = Kind("text for a time zone, such as Asia/Tokyo", _read_zone)
+ROLE = Kind("internal_user or internal_user_viewer", _read_role)
 CLIENT_ERROR = Kind("an HTTP status from 400 to 499", _within(_read_integer, 400, 499), numeric=True)
 
 

@@ -127,6 +127,8 @@ def _build_snapshot(
         health=read_health(general),
         key_defaults=_read_keys(document, litellm, "default_key_generate_params", keys.KEY_DEFAULTS, report),
         key_bounds=_read_keys(document, litellm, "upperbound_key_generate_params", keys.KEY_BOUNDS, report),
+        team_defaults=_read_keys(document, litellm, "default_team_params", keys.TEAM_DEFAULTS, report),
+        user_defaults=_read_user_defaults(document, litellm, report),
         **fallbacks,
         **read_router(document, router, names, report),
         **_plain_settings(router, litellm, general),
@@ -136,8 +138,18 @@ def _build_snapshot(
 def _read_keys(
     document: Document, litellm: Mapping[str, Any], name: str, block: keys.Block, report: Report
 ) -> dict[str, Any]:
-    """What is said of virtual keys under this name."""
+    """What is said of virtual keys, teams or users under this name."""
     return check_block(document, litellm.get(name, {}), ("litellm_settings", name), block, report)
+
+
+def _read_user_defaults(document: Document, litellm: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """What internal users get, by the two older keys of it and by the newer one, which wins."""
+    older = {
+        "max_budget": litellm.get("max_internal_user_budget"),
+        "budget_duration": litellm.get("internal_user_budget_duration"),
+    }
+    given = {name: value for name, value in older.items() if value is not None}
+    return given | _read_keys(document, litellm, "default_internal_user_params", keys.USER_DEFAULTS, report)
 
 
 def _plain_settings(router: dict[str, Any], litellm: dict[str, Any], general: dict[str, Any]) -> dict[str, Any]:
@@ -156,6 +168,7 @@ def _plain_settings(router: dict[str, Any], litellm: dict[str, Any], general: di
         "metrics_need_key": litellm.get("require_auth_for_metrics_endpoint"),
         "usage_retention": general.get("maximum_spend_logs_retention_period"),
         "timezone": litellm.get("timezone"),
+        "budget_rollover": litellm.get("budget_rollover"),
         "allow_unpriced_models": general.get("allow_unpriced_models"),
         "reject_client_tags": general.get("reject_clientside_metadata_tags"),
         "max_request_bytes": None if megabytes is None else int(megabytes * _MEGABYTE),

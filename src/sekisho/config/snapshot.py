@@ -125,6 +125,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     access_groups: the model names that the names of access groups stand for.
     response_retention: for how many seconds answers of the Responses API are kept for their key; None for not at all.
     key_defaults: what virtual keys get that are made without it. key_bounds: the most that they may have.
+    team_defaults, user_defaults: what teams and internal users get that are made without it.
+    budget_rollover: whether levels that are made without saying so carry over what a budget window leaves.
     metrics_need_key: whether a key is asked for at `/metrics`.
     usage_retention: for how many seconds usage rows are kept; None for ever.
     """
@@ -180,6 +182,9 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     callbacks: tuple[str, ...] = ()
     key_defaults: dict[str, object] = {}
     key_bounds: dict[str, object] = {}
+    team_defaults: dict[str, object] = {}
+    user_defaults: dict[str, object] = {}
+    budget_rollover: bool = False
 
     def __repr__(self) -> str:
         # The defaults of deployments may hold credentials.

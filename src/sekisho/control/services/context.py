@@ -84,4 +84,5 @@ class Services(Struct, frozen=True, kw_only=True):
 
     def present(self) -> Present:
         """When a request is made, and on whose clock its budget windows end unless it says so."""
-        return Present(self.clock.now(), self.worlds.files.timezone)
+        files = self.worlds.files
+        return Present(self.clock.now(), files.timezone, files.budget_rollover)

@@ -35,10 +35,14 @@ _NEVER_NULL: Final = {
 
 
 class Present(Struct, frozen=True):
-    """When a request is made (seconds since the epoch), and the time zone that windows get which name none."""
+    """When a request is made (seconds since the epoch), and what the configuration says of levels that do not.
+
+    zone: the time zone that their windows get. rollover: whether what a window leaves is carried over.
+    """
 
     now: float
     zone: str | None = None
+    rollover: bool = False
 
 
 def moment(text: str, now: float) -> float:
@@ -71,6 +75,8 @@ def budget_columns(fields: Mapping[str, Any], present: Present, record: Limits |
         InvalidRequest: limits that contradict each other.
     """
     columns: dict[str, Any] = {name: fields[name] for name in _PLAIN if name in fields}
+    if record is None and columns.get("budget_rollover") is None:
+        columns["budget_rollover"] = present.rollover
     for name in _MONEY:
         if name in fields:
             columns[name] = _nano(fields[name])
@@ -81,7 +87,7 @@ def budget_columns(fields: Mapping[str, Any], present: Present, record: Limits |
     zone = _zone_of(fields, present, record)
     before = record or Limits()
     moved = record is not None and zone != before.budget_timezone
-    here = Present(present.now, zone)
+    here = structs.replace(present, zone=zone)
     columns |= _window_columns(fields, here, record)
     if "budget_limits" in fields:
         columns["budget_limits"] = _windows(fields["budget_limits"] or (), before.budget_limits, here)
@@ -132,8 +138,8 @@ def member_limits(fields: Mapping[str, Any], present: Present, record: Limits | 
     }
     given = {inner: fields[outer] for outer, inner in names.items() if outer in fields}
     limits = structs.replace(record or Limits(), **budget_columns(given, present, record))
-    nothing = Limits(budget_started_at=limits.budget_started_at, budget_timezone=limits.budget_timezone)
-    return None if limits == nothing else limits
+    kept = {name: getattr(limits, name) for name in ("budget_started_at", "budget_timezone", "budget_rollover")}
+    return None if limits == Limits(**kept) else limits
 
 
 def _zone_of(fields: Mapping[str, Any], present: Present, record: Limits | None) -> str | None:

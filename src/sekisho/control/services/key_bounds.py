@@ -4,18 +4,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from sekisho.control.services.context import Services
+from sekisho.core.caller import Caller
 from sekisho.core.durations import expiry
 from sekisho.core.errors import InvalidRequest
+from sekisho.identity.rights import is_administrator
 
 _DURATIONS = ("duration", "budget_duration")
+_PLACES = ("user_id", "team_id")
 _ENDLESS = ("", "-1")
 
 
-def complete_key(services: Services, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a new key with what it leaves open: the defaults, then the bounds. Raises InvalidRequest."""
+def complete_key(services: Services, caller: Caller, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a new key with what it leaves open: the defaults, then the bounds. Raises InvalidRequest.
+
+    The user and the team of the defaults are for keys that an administrator makes: others make keys of their own.
+    """
     given = {name: value for name, value in fields.items() if value is not None}
-    snapshot = services.worlds.snapshot
-    complete = {**fields, **snapshot.key_defaults, **given}
+    snapshot, defaults = services.worlds.snapshot, services.worlds.snapshot.key_defaults
+    if not is_administrator(caller):
+        defaults = {name: value for name, value in defaults.items() if name not in _PLACES}
+    complete = {**fields, **defaults, **given}
     return bound_key(services, {**dict.fromkeys(snapshot.key_bounds), **complete})
 
 

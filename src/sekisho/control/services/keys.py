@@ -96,7 +96,7 @@ async def place_key(services: Services, caller: Caller, fields: Mapping[str, Any
         AccessDenied: the key would spend the money of an organisation that the caller does not belong to.
         InvalidRequest: project, team and organisation do not belong together, or do not exist.
     """
-    fields = complete_key(services, fields)
+    fields = complete_key(services, caller, fields)
     await check_key_fields(services, fields)
     if fields.get("project_id") is not None and fields.get("team_id") is None:
         project = await services.store.projects.get(fields["project_id"])

@@ -1,13 +1,15 @@
 """Users that come into being because something names them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
 from msgspec import Struct
 
 from sekisho.control.services.context import Services
+from sekisho.control.services.fields import budget_columns, extras, plain_columns
 from sekisho.control.services.ownership import made_by
+from sekisho.control.services.unenforced import USER_EXTRAS
 from sekisho.core.caller import Caller
 from sekisho.core.errors import InvalidRequest, NotFound
 from sekisho.store.records import UserRecord
@@ -24,9 +26,18 @@ class MemberRequest(Struct, frozen=True, kw_only=True):
     user_email: str | None = None
 
 
-def new_user(services: Services, caller: Caller, user_id: str, **fields: Any) -> UserRecord:
-    """The record of a new user."""
-    return UserRecord(user_id=user_id, **made_by(services, caller), **fields)
+def new_user(services: Services, caller: Caller, user_id: str, fields: Mapping[str, Any] | None = None) -> UserRecord:
+    """The record of a new user, by the fields of a request and what the configuration says of internal users."""
+    given = {name: value for name, value in (fields or {}).items() if value is not None}
+    if not str(given.get("user_role", "")).startswith("proxy_"):
+        given = {**services.worlds.snapshot.user_defaults, **given}
+    return UserRecord(
+        user_id=user_id,
+        extra=extras(fields or {}, USER_EXTRAS),
+        **made_by(services, caller),
+        **budget_columns(given, services.present()),
+        **plain_columns(given, "user_email", "user_alias", "metadata", "user_role"),
+    )
 
 
 async def find_users(
@@ -78,4 +89,4 @@ async def _find_user(services: Services, caller: Caller, member: MemberRequest) 
     email = member.user_email
     if email is not None and member.user_id is not None and await services.store.users.get_by_email(email) is not None:
         raise InvalidRequest("The user_email of a member belongs to a user with another user_id.", param="user_email")
-    return new_user(services, caller, member.user_id or str(uuid4()), user_email=email)
+    return new_user(services, caller, member.user_id or str(uuid4()), {"user_email": email})

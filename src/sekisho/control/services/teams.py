@@ -46,6 +46,8 @@ async def create_team(
     """
     await require_organizer(services, caller, fields.get("organization_id"))
     await check_references(services, {name: value for name, value in fields.items() if name != "team_id"})
+    given = {name: value for name, value in fields.items() if value is not None}
+    fields = {**fields, **services.worlds.snapshot.team_defaults, **given}
     record = TeamRecord(
         team_id=fields.get("team_id") or str(uuid4()),
         extra=extras(fields, TEAM_EXTRAS | TEAM_ROUTING),

@@ -53,15 +53,7 @@ async def create_user(services: Services, caller: Caller, fields: Mapping[str, A
     organization_ids: list[str] = list(dict.fromkeys(fields.get("organizations") or ()))
     for organization_id in organization_ids:
         await check_references(services, {"organization_id": organization_id})
-    user = new_user(
-        services,
-        caller,
-        fields.get("user_id") or str(uuid4()),
-        extra=extras(fields, USER_EXTRAS),
-        **budget_columns(fields, services.present()),
-        **plain_columns(fields, *_PLAIN),
-        **({"user_role": fields["user_role"]} if fields.get("user_role") else {}),
-    )
+    user = new_user(services, caller, fields.get("user_id") or str(uuid4()), fields)
     user = await services.store.users.insert(user)
     members = [
         TeamMember(team_id=team_id, user_id=user.user_id, budget_started_at=user.created_at) for team_id in team_ids
