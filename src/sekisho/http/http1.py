@@ -11,6 +11,7 @@ import httptools
 from sekisho.http.asgi import Scope
 from sekisho.http.cycle import Cycle
 from sekisho.http.deadline import NEVER, Deadline
+from sekisho.http.familiar import FamiliarHead
 from sekisho.http.outbox import Sender
 from sekisho.http.state import KEEP_ALIVE_SECONDS, ServerState, describe
 
@@ -19,6 +20,8 @@ _CLOSE_SECONDS: Final = 5.0
 _MAX_HEADER_BYTES: Final = 64 * 1024
 _MOST_FRAMING: Final = 16
 """Bytes of framing (chunk sizes, extensions, trailers) that a byte of a body may bring with it."""
+_MOST_LESSONS: Final = 4
+"""How often a connection's head is learned: a client whose heads differ anyway need not pay for it."""
 _NOT_A_PATH: Final = re.compile(rb"\A[^/]|[?#]")
 """What a target has that is more than a path; the parser has seen to it that there is nothing in it but ASCII."""
 
@@ -40,6 +43,12 @@ class Http1Protocol(Sender):
         # What a client sends after a request with `Connection: close` is left unread, not an error.
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._muted = False  # while a fresh parser is told the framing of a body whose head it did not see
+        self._between = True  # whether the next byte is a request's first
+        self._keeps = False  # whether another request may follow the one that the parser reads
+        self._whole = b""  # what came, if it begins with a request
+        self._familiar: FamiliarHead | None = None
+        self._lessons = 0
+        self._body_left = 0  # bytes of the body that belongs to a familiar head
         self._fixed: dict[str, Any] = {}
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -72,6 +81,11 @@ class Http1Protocol(Sender):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
+        if self._familiar is not None and self._between:
+            data = self._take_familiar(data)
+            if not data:
+                return
+        self._whole = data if self._between else b""
         self._unread += len(data)
         self._feed(data)
         if self._unread > _MAX_HEADER_BYTES:
@@ -134,6 +148,7 @@ class Http1Protocol(Sender):
         if self._muted:
             return
         self._url, self._headers = b"", []
+        self._between = False
         self._in_headers = True
         self._timed = False
 
@@ -151,16 +166,15 @@ class Http1Protocol(Sender):
         """The parser has read the last header."""
         if self._muted:
             return
-        self._in_headers = False
-        self._unread = 0
         version = self._parser.get_http_version()
         keep = version == "1.1" and self._parser.should_keep_alive()
-        cycle = self._arriving = Cycle(self._make_scope(version), self, keep=keep)
-        if self._current is None:
-            self._start(cycle)
-        else:
-            self._waiting.append(cycle)
-            self.hold_back()
+        scope = self._make_scope(version)
+        self._keeps = keep and not self._parser.should_upgrade()
+        if self._keeps and self._whole and self._lessons < _MOST_LESSONS:
+            self._familiar = FamiliarHead.learn(self._whole, scope) or self._familiar
+            self._lessons += 1
+        self._whole = b""
+        self._admit(scope, keep=keep)
 
     def on_body(self, part: bytes) -> None:
         """The parser has read a part of a body."""
@@ -174,8 +188,40 @@ class Http1Protocol(Sender):
         if self._muted or (self._parser.should_upgrade() and self._framing()):
             return
         self._unread = 0
+        self._between = self._keeps
         if self._arriving is not None:
             self._arriving.end_request()
+
+    def _take_familiar(self, data: bytes) -> bytes:
+        """Take what begins with a familiar head, or belongs to one. Returns the rest, which is for the parser."""
+        while data:
+            if not self._body_left:
+                found = None if self._familiar is None else self._familiar.find(data)
+                if found is None:
+                    return data
+                scope, begin, self._body_left = found
+                self._admit(scope, keep=True)
+                data = data[begin:]
+            arriving, part = self._arriving, data[: self._body_left]
+            assert arriving is not None
+            if part:
+                self._body_left -= len(part)
+                arriving.take(part)
+            if not self._body_left:
+                arriving.end_request()
+            data = data[len(part) :]
+        return data
+
+    def _admit(self, scope: Scope, *, keep: bool) -> None:
+        """A request's head is complete."""
+        self._in_headers = False
+        self._unread = 0
+        cycle = self._arriving = Cycle(scope, self, keep=keep)
+        if self._current is None:
+            self._start(cycle)
+        else:
+            self._waiting.append(cycle)
+            self.hold_back()
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -227,6 +273,7 @@ class Http1Protocol(Sender):
 
     def _refuse(self, status: bytes, words: bytes) -> None:
         """Answer what is no request, unless an answer is under way: then only the end of the connection says it."""
+        self._between = False  # what comes after it is none either
         if self._current is None:
             head = b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.write(head % (status, len(words)) + words)
