@@ -51,7 +51,8 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
     read_wishes(exchange, call, caller)
     check_client_tags(world.snapshot, call.tags)
     caller = record.caller = await rooms.identity.widen(caller, call.end_user, call.tags)
-    await rooms.continuity.resume(caller.owner, route.dialect, call)
+    if route.continues:
+        await rooms.continuity.resume(caller.owner, route.dialect, call)
     standing = rooms.standings.find(world, caller, call)
     record.recognise(standing.model, standing.billed, standing.tell_limits)
     meter.owner, meter.request_bytes = standing.owner, weigh_call(call)

@@ -63,7 +63,7 @@ class Meter(Struct):
 
     def not_taken(self) -> None:
         """The upstream refused it, or was never reached: this attempt costs nothing."""
-        self._target = None
+        self._target = self._cost = None
         self.price = None if self._kept is None else self._kept.price
 
     def keep(self, usage: Usage, share: float) -> None:
@@ -75,6 +75,7 @@ class Meter(Struct):
         if estimated := usage.total == 0:
             usage = Usage(input=ceil(self._estimate().input * share))
         cost = before.cost + (self.price.cost(usage) if self.price is not None else 0)
+        self._cost = None
         self._kept = Kept(before.usage + usage, cost, self.price, estimated=before.estimated or estimated)
 
     def observe(self, events: Sequence[Event]) -> None:
@@ -130,14 +131,15 @@ class Meter(Struct):
     @property
     def cost(self) -> int | None:
         """Nano-dollars; None when the model is unpriced, zero when no upstream took the call."""
+        if self._cost is not None:
+            return self._cost
         kept = 0 if self._kept is None else self._kept.cost
         if self._target is None:
             return kept
         price = self.price
         if price is None or self._reported is None:
             return None if price is None else kept + price.cost(self._estimate())
-        if self._cost is None:
-            self._cost = kept + price.cost(self._reported)
+        self._cost = kept + price.cost(self._reported)
         return self._cost
 
 

@@ -27,9 +27,8 @@ _MOST_ANSWER_BYTES: Final = 64 * 1024
 def tell_end(telemetry: Telemetry, record: CallRecord, meter: Meter, exchange: Exchange, endpoint: Endpoint) -> None:
     """Tell of a call that is over, for whatever reason."""
     usage, price, traced = meter.usage, meter.price, telemetry.traces
-    if price is None:
-        output_cost = 0
-    else:
+    output_cost = 0
+    if traced and price is not None:
         rates = price.rates_for(usage.prompt) if price.tiers else price.base
         output_cost = usage.output * rates.output // _MILLION
     telemetry.tell(

@@ -5,15 +5,19 @@ from collections.abc import Iterable
 
 from msgspec import Struct, structs
 
-from sekisho.core.wire import ClientDialect, Endpoint, Inbound
+from sekisho.core.wire import ClientDialect, ContinuingClient, Endpoint, Inbound
 from sekisho.gateway.exchange import Exchange
 
 
 class Route(Struct, frozen=True):
-    """An endpoint that was asked for; `model` is the name that its path holds."""
+    """An endpoint that was asked for; `model` is the name that its path holds.
+
+    continues: whether its calls may go on from earlier answers.
+    """
 
     dialect: ClientDialect
     endpoint: Endpoint
+    continues: bool
     model: str | None = None
 
     def inbound(self, exchange: Exchange, body: bytes) -> Inbound:
@@ -25,7 +29,11 @@ class Routes:
     """The endpoints of all dialects by path."""
 
     def __init__(self, dialects: Iterable[ClientDialect]) -> None:
-        routes = [Route(dialect, endpoint) for dialect in dialects for endpoint in dialect.endpoints]
+        routes = [
+            Route(dialect, endpoint, isinstance(dialect, ContinuingClient))
+            for dialect in dialects
+            for endpoint in dialect.endpoints
+        ]
         routes.sort(key=lambda route: -len(route.endpoint.path))  # a model's name may look like the rest of a path
         self._exact = {route.endpoint.path: route for route in routes if "{model}" not in route.endpoint.path}
         self._named = [(_pattern(route.endpoint.path), route) for route in routes if "{model}" in route.endpoint.path]

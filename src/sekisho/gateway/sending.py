@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sekisho.config.snapshot import Deployment
+from sekisho.config.snapshot import Deployment, Snapshot
 from sekisho.core.target import Errand, Target
 from sekisho.core.wire import Operation, WireRequest, WriteOptions
 from sekisho.gateway.reply import explain
@@ -71,9 +71,15 @@ async def send(
 
 def find_timeouts(work: Work, deployment: Deployment) -> Timeouts:
     """How long an attempt at the deployment may take: by its own settings, else by those of all."""
-    snapshot = work.snapshot
+    known, kind = work.standing.timeouts, (id(deployment), work.call.stream)
+    if (timeouts := known.get(kind)) is None:
+        timeouts = known[kind] = _make_timeouts(work.snapshot, deployment, stream=work.call.stream)
+    return timeouts
+
+
+def _make_timeouts(snapshot: Snapshot, deployment: Deployment, *, stream: bool) -> Timeouts:
     first = deployment.timeout or snapshot.request_timeout
-    if work.call.stream:
+    if stream:
         first = deployment.stream_timeout or snapshot.stream_timeout or first
     return Timeouts(
         connect=deployment.connect_timeout or snapshot.connect_timeout,

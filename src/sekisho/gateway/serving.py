@@ -39,7 +39,8 @@ async def converse(work: Work) -> None:
     owner = work.standing.owner
     if not reply.wire.native:
         rooms.thinking.remember(owner, sent.parts)
-    await rooms.continuity.keep(owner, work.dialect, work.call, sent.answer)
+    if work.call.stores:
+        await rooms.continuity.keep(owner, work.dialect, work.call, sent.answer)
 
 
 async def count_tokens(work: Work) -> None:

@@ -12,6 +12,7 @@ from sekisho.core.target import Sender
 from sekisho.gateway.limits import tell_limits
 from sekisho.gateway.record import RawHeaders, name_caller
 from sekisho.gateway.roads import World
+from sekisho.http.failures import Timeouts
 from sekisho.ledger.rates import RateLimits
 from sekisho.policy.naming import ChosenModel, choose_model
 from sekisho.store.records import UsageCaller
@@ -27,6 +28,7 @@ class Standing(Struct, frozen=True):
 
     world: the configuration as they see it. billed: the caller as usage rows name it. sender, notes: as upstreams are
     told of it, and as is noted in their logs. tell_limits: the headers that say how much the caller may still do.
+    timeouts: of attempts at deployments of this world, by their identity and whether a stream is wanted.
     """
 
     caller: Caller
@@ -37,6 +39,7 @@ class Standing(Struct, frozen=True):
     sender: Sender
     notes: Mapping[str, str]
     tell_limits: Callable[[], RawHeaders]
+    timeouts: dict[tuple[int, bool], Timeouts]
 
 
 class Standings:
@@ -79,4 +82,5 @@ class Standings:
             sender=sender,
             notes={name: value for name, value in notes.items() if value is not None},
             tell_limits=partial(tell_limits, self._rates, caller.scopes, model.group),
+            timeouts={},
         )

@@ -215,7 +215,7 @@ class Identity:
     def is_signed(self, headers: Headers) -> bool:
         """Whether a request has still to be proven by its signature."""
         for name, value in headers:
-            if name in _RANKS and _SCHEME in value:
+            if name in _RANKS and value.find(_SCHEME) >= 0:
                 key = find_key(headers)
                 return key is not None and is_signature(key)
         return False

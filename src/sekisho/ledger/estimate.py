@@ -44,7 +44,7 @@ def weigh_call(call: ClientCall) -> int:
     body = call.body
     if len(body) <= _SMALL_BYTES:
         weight = len(body) or 1
-        if b'"tool' in body and _MARK_OF_TOOLS.search(body):
+        if body.find(b'"tool') >= 0 and _MARK_OF_TOOLS.search(body):
             weight += _TOOLS_BYTES
         return weight + _weigh_script(body)
     if not _may_hold_files(body):

@@ -46,7 +46,8 @@ class EndedCall(Struct, frozen=True):
     started: seconds since the epoch. waited: how much of `seconds` went by until upstreams answered or failed.
     first_byte_after: until the first byte of the answer went out; None when there was no answer.
     requested: the model group that was asked for, empty when it is not known; group: the one that was tried last.
-    cost: None when the price is unknown; output_cost: the part of it that the output tokens make.
+    cost: None when the price is unknown; output_cost: the part of it that the output tokens make, where
+    spans are wanted, which tell it.
     traceparent, tracestate: the headers of W3C's trace context as the client sent them.
     """
 
