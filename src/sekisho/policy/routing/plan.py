@@ -42,27 +42,30 @@ def line_up(ask: Ask, strategy: str) -> Iterator[Chosen]:
 class _Line(Iterator[Chosen]):
     """See `line_up`. Of most calls only the first is asked for, which is chosen without much ado."""
 
-    __slots__ = ("_ask", "_at_home", "_choose", "_others")
+    __slots__ = ("_ask", "_at_home", "_begun", "_choose", "_others")
 
     def __init__(self, ask: Ask, choose: Strategy) -> None:
         self._ask = ask
         self._choose = choose
         self._at_home = choose is choose_by_headroom and ask.load.session is not None
         """Whether the session's home is still to be looked at."""
+        self._begun = False
+        """Whether one was chosen that is not the home."""
         self._others: Iterator[Chosen] | None = None
 
     def __next__(self) -> Chosen:
         """The next one. Raises StopIteration when all are gone through."""
-        if self._others is None:
-            self._ask.look()
+        ask = self._ask
+        if not self._begun:
+            ask.look()
             if self._at_home and (home := self._go_home()) is not None:
                 return home
+            self._begun = True
+            if not ask.fleet.has_orders and (option := self._choose(ask, _available(ask, ask.places))) is not None:
+                ask.taken.add(option.index)
+                return Chosen(option)
+        if self._others is None:
             self._others = self._choose_others()
-            if not self._ask.fleet.has_orders:
-                option = self._choose(self._ask, _available(self._ask, self._ask.places))
-                if option is not None:
-                    self._ask.taken.add(option.index)
-                    return Chosen(option)
         return next(self._others)
 
     def _go_home(self) -> Chosen | None:
