@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from sekisho.control.services.context import Services
+from sekisho.control.services.ownership import managed_teams, organizations_of, visible_teams
 from sekisho.core.caller import Caller
 from sekisho.core.errors import AccessDenied, InvalidRequest
 from sekisho.identity.rights import sees_everything
@@ -81,7 +82,7 @@ async def narrow_owners(services: Services, caller: Caller, wanted: Owners) -> O
     if sees_everything(caller) or await _administers(services, caller, wanted):
         return wanted
     if wanted.teams is not None:
-        _require_within(wanted.teams, await _teams_of(services, caller, as_admin=False), "teams")
+        _require_within(wanted.teams, await visible_teams(services, caller), "teams")
     if wanted.organizations is not None:
         _require_within(wanted.organizations, [caller.organization_id], "organisations")
     if caller.user_id is None:
@@ -99,13 +100,13 @@ def report_filter(owners: Owners, days: tuple[int, int]) -> ReportFilter:
 
 
 async def own_teams(services: Services, caller: Caller) -> tuple[str, ...] | None:
-    """The teams that a report is about when none is named: those that the caller administers, else is a member of.
+    """The teams that a report is about when none is named: those that the caller manages, else is a member of.
 
     None, for every team, when the caller sees everything.
     """
     if sees_everything(caller):
         return None
-    return tuple(await _teams_of(services, caller, as_admin=True) or await _teams_of(services, caller, as_admin=False))
+    return tuple(await managed_teams(services, caller) or await visible_teams(services, caller))
 
 
 async def own_organizations(services: Services, caller: Caller) -> tuple[str, ...] | None:
@@ -113,32 +114,14 @@ async def own_organizations(services: Services, caller: Caller) -> tuple[str, ..
     if sees_everything(caller):
         return None
     own = (caller.organization_id,) if caller.organization_id is not None else ()
-    return tuple(await _organizations_of(services, caller)) or own
+    return tuple(await organizations_of(services, caller, as_admin=True)) or own
 
 
 async def _administers(services: Services, caller: Caller, wanted: Owners) -> bool:
-    if wanted.teams and set(wanted.teams) <= set(await _teams_of(services, caller, as_admin=True)):
+    if wanted.teams and set(wanted.teams) <= set(await managed_teams(services, caller)):
         return True
-    return bool(wanted.organizations) and set(wanted.organizations or ()) <= set(
-        await _organizations_of(services, caller)
-    )
-
-
-async def _organizations_of(services: Services, caller: Caller) -> list[str]:
-    """The organisations that the caller administers."""
-    if caller.user_id is None:
-        return []
-    members = await services.store.users.organizations([caller.user_id])
-    return [member.organization_id for member in members if member.role == "org_admin"]
-
-
-async def _teams_of(services: Services, caller: Caller, *, as_admin: bool) -> list[str]:
-    """The teams that the caller is a member, or an administrator, of; its key's team too unless as administrator."""
-    own = [caller.team_id] if caller.team_id is not None and not as_admin else []
-    if caller.user_id is None:
-        return own
-    members = await services.store.users.memberships([caller.user_id])
-    return [*own, *(member.team_id for member in members if member.role == "admin" or not as_admin)]
+    organized = await organizations_of(services, caller, as_admin=True)
+    return bool(wanted.organizations) and set(wanted.organizations or ()) <= set(organized)
 
 
 def _require_within(wanted: Sequence[str], allowed: Sequence[str | None], what: str) -> None:
