@@ -26,6 +26,10 @@ _NOT_A_PATH: Final = re.compile(rb"\A[^/]|[?#]")
 """What a target has that is more than a path; the parser has seen to it that there is nothing in it but ASCII."""
 
 
+class _HeadTooLarge(Exception):
+    """The head of a request is longer than it may be."""
+
+
 class Http1Protocol(Sender):
     """One connection.
 
@@ -89,7 +93,7 @@ class Http1Protocol(Sender):
         self._unread += len(data)
         self._feed(data)
         if self._unread > _MAX_HEADER_BYTES:
-            self._refuse(b"431 Request Header Fields Too Large", b"The request's headers are too large.")
+            self._refuse_head()
         elif self._in_headers and not self._timed and self._current is None:
             self._timed = True
             self._wait(HEADER_SECONDS)
@@ -166,6 +170,8 @@ class Http1Protocol(Sender):
         """The parser has read the last header."""
         if self._muted:
             return
+        if self._unread > _MAX_HEADER_BYTES and self._count_head() > _MAX_HEADER_BYTES:  # it came with one read
+            raise _HeadTooLarge
         version = self._parser.get_http_version()
         keep = version == "1.1" and self._parser.should_keep_alive()
         scope = self._make_scope(version)
@@ -228,8 +234,11 @@ class Http1Protocol(Sender):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._refuse(b"400 Bad Request", b"Invalid HTTP request received.")
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, _HeadTooLarge):
+                self._refuse_head()
+            else:
+                self._refuse(b"400 Bad Request", b"Invalid HTTP request received.")
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         head = b"POST / HTTP/1.1\r\n" + self._framing() + b"\r\n"
@@ -280,6 +289,13 @@ class Http1Protocol(Sender):
             self._close()
         else:
             self._transport.abort()
+
+    def _refuse_head(self) -> None:
+        self._refuse(b"431 Request Header Fields Too Large", b"The request's headers are too large.")
+
+    def _count_head(self) -> int:
+        """The bytes of the head that has just been read."""
+        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
 
     def _close(self) -> None:
         """Hang up once the client has taken what was sent to it, or has not for a while."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.http2 import serving
+from tests.support.transports import KeptTransport
 
 from sekisho.http.asgi import LINE, Receive, Scope, Send
 from sekisho.http.http1 import Http1Protocol
@@ -146,6 +147,18 @@ async def test_what_is_no_request_is_told_so(line: bytes) -> None:
 async def test_endless_headers_are_refused() -> None:
     received = await talk(echo, b"GET / HTTP/1.1\r\n", b"X: " + b"a" * 70_000)
     assert received.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_head_that_is_too_long_is_refused_even_if_it_comes_at_once_and_a_long_body_is_not() -> None:
+    for name, length, status in ((b"X", 70_000, b"431"), (b"Content-Length", 70_000, b"200")):
+        state = ServerState(echo)
+        wire, protocol = KeptTransport(), Http1Protocol(state)
+        protocol.connection_made(wire)
+        value = b"%d\r\n\r\n" % length if status == b"200" else b""
+        protocol.data_received(b"POST / HTTP/1.1\r\n%b: %b%b\r\n\r\n" % (name, value, b"a" * length))
+        await asyncio.gather(*state.tasks)
+        assert wire.sent.startswith(b"HTTP/1.1 %b " % status)
+        protocol.connection_lost(None)
 
 
 async def test_an_endless_trailer_is_refused() -> None:
@@ -292,33 +305,6 @@ async def test_requests_under_way_are_finished_when_the_server_stops() -> None:
         idle.close()
 
 
-class _Wire(asyncio.Transport):
-    """A transport that keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent = b""
-        self.closed = False
-
-    def write(self, data: Any) -> None:
-        self.sent += bytes(data)
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    def abort(self) -> None:
-        self.closed = True
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-
 PARTS = """
 GET / HTTP/1.1
 POST /x HTTP/1.1
@@ -346,7 +332,7 @@ PIECES = st.lists(
 def test_no_bytes_break_the_server(pieces: list[bytes], cut: int) -> None:
     async def run() -> None:
         state = ServerState(echo)
-        wire, protocol = _Wire(), Http1Protocol(state)
+        wire, protocol = KeptTransport(), Http1Protocol(state)
         protocol.connection_made(wire)
         for piece in (b"".join(pieces[:cut]), b"".join(pieces[cut:])):
             if piece and not wire.closed:
