@@ -117,6 +117,22 @@ class Message(Struct, kw_only=True):
     parts: list[Part]
 
 
+class KnownTurns(list[Message]):
+    """A conversation's turns up to one of the user's that the model has answered: nothing but texts and tool calls.
+
+    Many calls share them, and so they are never changed, nor is any of their parts: who wants to change one puts
+    another in its place.
+    system: the texts of the system prompt that stood between them. made: as in `KnownTools`.
+    """
+
+    __slots__ = ("made", "system")
+
+    def __init__(self, turns: Iterable[Message], system: Iterable[Text], made: dict[Hashable, Any]) -> None:
+        super().__init__(turns)
+        self.system = tuple(system)
+        self.made = made
+
+
 class Tool(Struct, frozen=True, kw_only=True):
     """A tool the model may ask for; `schema` is the JSON schema of its arguments."""
 
@@ -171,6 +187,7 @@ class ResponseFormat(Struct, frozen=True):
 class ChatRequest(Struct, kw_only=True):
     """Everything that decides what the model answers.
 
+    `known` are the turns that `messages` begins with, if earlier calls had them, too.
     `omitted` names fields of the client's that its dialect could not put into the neutral form and that may be left out
     without harm (tools that another vendor's servers run, hints); the client is told of them.
     """
@@ -190,6 +207,7 @@ class ChatRequest(Struct, kw_only=True):
     service_tier: str | None = None
     extras: dict[str, object] = {}
     omitted: list[str] = []
+    known: KnownTurns | None = None
 
 
 class EmbeddingRequest(Struct, kw_only=True):

@@ -42,16 +42,16 @@ class ThinkingKeeper:
 
     def restore(self, owner: str, chat: ChatRequest) -> None:
         """Put kept reasoning in front of the assistant turns that came back without it."""
-        for message in chat.messages if self._kept else ():
+        for at, message in enumerate(chat.messages) if self._kept else ():
             if message.role == "assistant" and not any(_is_signed(part) for part in message.parts):
-                self._restore_turn(owner, message)
+                chat.messages[at] = self._restore_turn(owner, message)
 
-    def _restore_turn(self, owner: str, message: Message) -> None:
+    def _restore_turn(self, owner: str, message: Message) -> Message:
         for part in message.parts:
             if type(part) is ToolCall and (kept := self._kept.get((owner, part.id))):
                 others = [other for other in message.parts if not isinstance(other, Thinking)]
-                message.parts = [*kept[2], *others]
-                return
+                return Message(role=message.role, parts=[*kept[2], *others])
+        return message
 
     def _evict(self) -> None:
         oldest_allowed = self._clock.monotonic() - _KEEP_SECONDS

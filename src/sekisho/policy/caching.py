@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from sekisho.core.chat import CacheMark, ChatRequest, KnownTools, RedactedThinking, Thinking, Tool
+from sekisho.core.chat import CacheMark, ChatRequest, KnownTools, Message, RedactedThinking, Thinking, Tool
 from sekisho.core.model import ModelFacts
 
 _MARK = CacheMark()
@@ -19,14 +19,14 @@ def mark_for_caching(chat: ChatRequest, facts: ModelFacts) -> None:
     if not facts.cache or _is_marked(chat):
         return
     if chat.system and "system" in facts.cache:
-        chat.system[-1].cache = _MARK
+        chat.system[-1] = replace(chat.system[-1], cache=_MARK)
     if chat.tools and "tools" in facts.cache:
         chat.tools = _mark_last(chat.tools)
     if "messages" in facts.cache:
-        for message in [message for message in chat.messages if message.role == "user" and message.parts][-2:]:
-            last = message.parts[-1]
+        for at in [at for at, turn in enumerate(chat.messages) if turn.role == "user" and turn.parts][-2:]:
+            *others, last = chat.messages[at].parts
             if not isinstance(last, Thinking | RedactedThinking):
-                last.cache = _MARK
+                chat.messages[at] = Message(role="user", parts=[*others, replace(last, cache=_MARK)])
 
 
 def _mark_last(tools: Sequence[Tool]) -> Sequence[Tool]:

@@ -45,6 +45,11 @@ class ToolNames:
         return known
 
     @property
+    def known(self) -> tuple[str, ...]:
+        """The client's names so far."""
+        return tuple(self._wire)
+
+    @property
     def changed(self) -> dict[str, str]:
         """The client's name of every tool whose name was changed, by its changed name."""
         return {wire: name for name, wire in self._wire.items() if wire != name}
@@ -63,6 +68,10 @@ class CallIds:
     def __init__(self, pattern: re.Pattern[str] = CONVERSE_ID) -> None:
         self._pattern = pattern
         self._given: dict[str, int] = {}
+
+    def count(self, call_id: str) -> None:
+        """Take note of an id that a call before has."""
+        self._given[call_id] = self._given.get(call_id, 0) + 1
 
     def assign(self, call_id: str) -> str:
         """The id to send for the next call that the client knows as `call_id`."""

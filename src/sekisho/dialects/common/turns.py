@@ -43,18 +43,25 @@ def arrange_turns(
     Raises:
         Unsupported: For a picture or file in an assistant turn, which no model takes.
     """
-    usable = [
-        Message(role=message.role, parts=_usable_parts(message, facts, notes, with_tools=with_tools))
-        for message in chat.messages
-    ]
-    turns = pair_tool_results(merge_turns(usable), ids or CallIds())
+    turns = arrange_some(chat.messages, facts, notes, ids or CallIds(), with_tools=with_tools)
     if not turns or turns[0].role != "user":
         turns.insert(0, Message(role="user", parts=[Text(text=_OPENING)]))
     if not facts.system:
         told = [Text(text=text.text) for text in chat.system if not is_blank(text)]
         turns[0].parts[:0] = told
-    _trim_prefill(turns[-1])
+    trim_prefill(turns[-1])
     return turns
+
+
+def arrange_some(
+    messages: Iterable[Message], facts: ModelFacts, notes: Omissions, ids: CallIds, *, with_tools: bool
+) -> list[Message]:
+    """As `arrange_turns`, of turns that others may stand before and after. Calls get a result in any case."""
+    usable = [
+        Message(role=message.role, parts=_usable_parts(message, facts, notes, with_tools=with_tools))
+        for message in messages
+    ]
+    return pair_tool_results(merge_turns(usable), ids)
 
 
 def is_blank(text: Text) -> bool:
@@ -165,7 +172,7 @@ def _tell_result(result: ToolResult) -> list[Part]:
     return [told, *(part for part in result.parts if not isinstance(part, Text))]
 
 
-def _trim_prefill(last: Message) -> None:
+def trim_prefill(last: Message) -> None:
     """Claude refuses an answer begun for it that ends in white space."""
     if last.role == "assistant" and isinstance(text := last.parts[-1], Text):
         last.parts[-1] = replace(text, text=text.text.rstrip())

@@ -44,7 +44,7 @@ def read_call(inbound: Inbound) -> ClientCall:
         beginning=known,
         family=FAMILY,
         path=inbound.endpoint.path,
-        read=partial(read_chat, members),
+        read=partial(read_chat, members, known),
         opening=read_opening(members.get("messages"), known=known),
         max_output_tokens=read_output_limit(envelope.max_tokens, envelope.max_completion_tokens),
         answers=1 if envelope.n is None else read_answers(envelope.n),

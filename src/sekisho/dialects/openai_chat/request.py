@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from sekisho.core.chat import ChatRequest, Message, Text, Tool
+from sekisho.core.chat import Beginning, ChatRequest, KnownTurns, Message, Text, Tool
 from sekisho.dialects.common.fields import (
     read_flag,
     read_name,
@@ -32,7 +32,7 @@ from sekisho.dialects.common.openai_fields import (
 from sekisho.dialects.common.wishes import is_gateway_field
 from sekisho.dialects.openai_chat.messages import read_messages
 from sekisho.dialects.openai_chat.options import read_reasoning, read_response_format, read_tool_choice, read_tools
-from sekisho.dialects.openai_chat.plain import read_plain_messages, read_plain_tools
+from sekisho.dialects.openai_chat.plain import read_known_messages, read_plain_messages, read_plain_tools
 
 _Fields = dict[str, object]
 
@@ -78,13 +78,14 @@ _EXTRAS: Final[Extras] = {
 _tools: Final = Memo(read_plain_tools)
 
 
-def read_chat(members: Mapping[str, Raw]) -> ChatRequest:
+def read_chat(members: Mapping[str, Raw], beginning: Beginning | None = None) -> ChatRequest:
     """Reads a whole body. Raises InvalidRequest, or Unsupported, naming the field in `param`."""
     fields = decode_members({name: raw for name, raw in members.items() if name not in _LARGE})
-    system, messages = _read_conversation(members)
+    system, messages, known = _read_conversation(members, beginning)
     chat = ChatRequest(
         system=system,
         messages=messages,
+        known=known,
         tools=_read_tools(members),
         max_output_tokens=read_output_limit(fields.get("max_tokens"), fields.get("max_completion_tokens")),
     )
@@ -99,10 +100,15 @@ def _read_tools(members: Mapping[str, Raw]) -> Sequence[Tool]:
     return read_tools(members) if known is None else known
 
 
-def _read_conversation(members: Mapping[str, Raw]) -> tuple[list[Text], list[Message]]:
-    if "messages" in members and (plain := read_plain_messages(members["messages"])) is not None:
-        return plain
-    return read_messages(decode_members({"messages": members.get("messages", Raw(b"null"))})["messages"])
+def _read_conversation(
+    members: Mapping[str, Raw], beginning: Beginning | None
+) -> tuple[list[Text], list[Message], KnownTurns | None]:
+    messages = members.get("messages", Raw(b"null"))
+    if beginning is not None and (known := read_known_messages(messages, beginning)) is not None:
+        return known
+    if (plain := read_plain_messages(messages)) is not None:
+        return *plain, None
+    return *read_messages(decode_members({"messages": messages})["messages"]), None
 
 
 def _read_rest(fields: _Fields, chat: ChatRequest) -> None:

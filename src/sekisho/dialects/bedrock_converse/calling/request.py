@@ -8,6 +8,7 @@ from sekisho.core.wire import WireRequest, WriteOptions
 from sekisho.dialects.bedrock_converse.calling.blocks import BlockWriter
 from sekisho.dialects.bedrock_converse.calling.cache import limit_cache_points, write_cache_point
 from sekisho.dialects.bedrock_converse.calling.extras import review_extras
+from sekisho.dialects.bedrock_converse.calling.known import arrange_known_turns
 from sekisho.dialects.bedrock_converse.calling.sampling import write_inference
 from sekisho.dialects.bedrock_converse.calling.tools import (
     AnswerFormat,
@@ -23,7 +24,7 @@ from sekisho.dialects.common.reasoning import ReasoningPlan, plan_reasoning
 from sekisho.dialects.common.sampling import read_output_limit
 from sekisho.dialects.common.schemas import JSON_TOOL
 from sekisho.dialects.common.tiers import BEDROCK_TIERS, USUAL_TIERS
-from sekisho.dialects.common.turns import arrange_turns, is_blank
+from sekisho.dialects.common.turns import is_blank
 
 _encode = msgspec.json.Encoder().encode
 
@@ -36,7 +37,7 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
     """
     notes = Omissions(drop_params=options.drop_params)
     tools = offered_tools(chat, facts, notes)
-    arranged = arrange_turns(chat, facts, notes, with_tools=bool(tools))
+    arranged, written = arrange_known_turns(chat, facts, notes, with_tools=bool(tools))
     limit = read_output_limit(chat, facts, notes)
     plan = plan_reasoning(chat.reasoning, limit, facts, arranged, notes, options.ceiling)
     answer_format = plan_answer_format(chat.response_format, facts, notes, with_tools=bool(tools), thinking=plan.claude)
@@ -52,12 +53,13 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
     elif answer_format.tool is not None:
         tool_blocks, tool_choice = [answer_format.tool], {"tool": {"name": JSON_TOOL}}
     system = _write_system(chat, facts, notes)
-    turns = [writer.write_turn(turn) for turn in arranged]
+    known = written.blocks if all(names.to_wire(tool) == tool for tool in written.tools) else []
+    turns = [writer.write_turn(turn) for turn in arranged[len(known) :]]
     limit_cache_points([system, tool_blocks, *(turn.content for turn in reversed(turns) if writer.marked)], notes)
 
     additional |= review_extras(chat.extras, notes)
     output = _write_output(plan, answer_format)
-    body: Json = {"messages": turns}  # Converse refuses most members that are empty
+    body: Json = {"messages": [*known, *turns]}  # Converse refuses most members that are empty
     if system:
         body["system"] = system
     if inference:
