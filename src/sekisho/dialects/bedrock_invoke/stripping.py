@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, Struct
 
 from sekisho.core.model import ModelFacts
 from sekisho.dialects.anthropic_messages.calling.passing import Passage
+from sekisho.dialects.common.beginnings import look_through
 from sekisho.dialects.common.memo import Memo
 from sekisho.dialects.common.search import mentions
 
@@ -85,13 +86,18 @@ _decode_plain_tools = msgspec.json.Decoder(list[_Tool]).decode
 
 def names_sources(passage: Passage) -> bool:
     """Whether pictures or files are told by address, which Bedrock does not fetch."""
-    if not passage.call.mentions(_SOURCE):
-        return False
-    blocks = _look_into(passage.members.get("messages", Raw(b"[]")))
+    call = passage.call
+    return call.mentions(_SOURCE) and look_through(
+        passage.members.get("messages", Raw(b"[]")), call.beginning, _has_address
+    )
+
+
+def _has_address(messages: bytes) -> bool:
+    blocks = _look_into(messages)
     return any(isinstance(block.source, _Source) and block.source.type in _UNREADABLE for block in blocks)
 
 
-def _look_into(raw: Raw) -> list[_Block]:
+def _look_into(raw: bytes) -> list[_Block]:
     """The blocks of a member; none where it is of another shape, which is for the upstream to say."""
     found: list[_Block] = []
     try:

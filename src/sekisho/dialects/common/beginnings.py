@@ -7,7 +7,7 @@ tried again with other words, or bears the marks for caching that agents move al
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import Final
 
@@ -112,6 +112,22 @@ class Beginnings:
         at = self._known.index(known, bisect_left(self._bodies, known.body))
         del self._bodies[at], self._known[at]
         self._bytes -= len(known.body)
+
+
+def look_through(conversation: Raw, known: Beginning | None, look: Callable[[bytes], bool]) -> bool:
+    """Whether `look` finds something among the turns of a conversation, at those that are `known` only once.
+
+    Nothing that it looks for may be made of several turns.
+    """
+    if known is None:
+        return look(conversation)
+    seen: tuple[int, bool] = known.made.get(look, (known.start, False))
+    end, found = seen
+    if not found and end < known.end:
+        found = look(b"[" + known.body[end + 1 : known.end] + b"]")
+        known.made[look] = known.end, found
+    rest = bytes(memoryview(conversation)[known.end - known.start :])
+    return found or (rest[:1] == b"," and look(b"[" + rest[1:]))
 
 
 def _read_rest(known: Beginning, body: bytes) -> tuple[dict[str, Raw], list[Raw]] | None:

@@ -26,6 +26,7 @@ from sekisho.dialects.anthropic_messages.family import (
     read_betas,
 )
 from sekisho.dialects.anthropic_messages.serving.options import read_reasoning
+from sekisho.dialects.common.beginnings import look_through
 from sekisho.dialects.common.memo import Memo
 from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
@@ -127,10 +128,13 @@ def _needs_translation(call: ClientCall, members: dict[str, Raw], facts: ModelFa
         return False  # the upstream will say what is wrong with it
     if not named:
         return True
-    if call.mentions(_SIGNATURE) and _has_foreign_reasoning(call, members.get("messages", b"[]")):
+    messages = members.get("messages", Raw(b"[]"))
+    if call.mentions(_SIGNATURE) and (
+        has_sealed_signature(call) or look_through(messages, call.beginning, _has_empty_signature)
+    ):
         return True
     may_have_system_turns = facts.betas is None or any(beta.startswith(_SYSTEM_TURNS_BETA) for beta in betas)
-    if not may_have_system_turns and _has_system_turn(members.get("messages", b"[]")):
+    if not may_have_system_turns and look_through(messages, call.beginning, _has_system_turn):
         return True
     wants_json = _is_said(output.get("format")) or _is_said(members.get("output_format"))
     return wants_json and facts.family == "claude" and not facts.json_schema
@@ -152,10 +156,13 @@ def _has_system_turn(messages: bytes) -> bool:
         return False  # the upstream will say what is wrong with it
 
 
-def _has_foreign_reasoning(call: ClientCall, messages: bytes) -> bool:
+def _has_foreign_reasoning(call: ClientCall, messages: Raw) -> bool:
     """Whether there is reasoning that another vendor's model gave, after a change of models: Claude refuses it."""
-    if has_sealed_signature(call):
-        return True
+    return has_sealed_signature(call) or look_through(messages, call.beginning, _has_empty_signature)
+
+
+def _has_empty_signature(messages: bytes) -> bool:
+    """Whether there is reasoning of a model that signs none."""
     if _EMPTY_SIGNATURE.search(messages) is None:
         return False
     try:

@@ -13,6 +13,7 @@ from sekisho.core.wire import WireRequest, WriteOptions
 from sekisho.dialects.bedrock_converse.calling.ceiling import limit_output, read_member
 from sekisho.dialects.bedrock_converse.forms import allow_betas
 from sekisho.dialects.common.bedrock_metadata import MAX_PAIRS, write_metadata
+from sekisho.dialects.common.beginnings import look_through
 from sekisho.dialects.common.members import write_members
 from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
@@ -75,7 +76,9 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
     if facts.family != "unknown" and not facts.cache and call.mentions(_CACHE_POINT):
         return None
     members = _leave_out_gateway_fields(call.members)
-    if has_sealed_signature(call) or not _takes_tool_names(members.get("toolConfig")) or _has_empty_result(members):
+    if has_sealed_signature(call) or not _takes_tool_names(members.get("toolConfig")):
+        return None
+    if look_through(members.get("messages", Raw(b"[]")), call.beginning, _has_empty_result):
         return None
     notes = Omissions(drop_params=options.drop_params)
     _filter_betas(members, facts, notes)
@@ -93,8 +96,7 @@ def _takes_tool_names(config: Raw | None) -> bool:
     return all(is_allowed_name(tool.tool_spec.name) for tool in (told or _Tools()).tools if tool.tool_spec)
 
 
-def _has_empty_result(members: Mapping[str, Raw]) -> bool:
-    messages = members.get("messages", b"[]")
+def _has_empty_result(messages: bytes) -> bool:
     if _EMPTY_CONTENT.search(messages) is None:
         return False
     try:
