@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 Role = Literal["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]
 ScopeKind = Literal[
@@ -60,7 +61,8 @@ class Caller(Struct, frozen=True, kw_only=True, gc=False):
     (key) to the widest (installation); the master key has that one only. `allowed_routes` empty means that the key
     opens every path that its role may use; otherwise each is a path, a path ending in `*`, or a group such as
     `llm_api_routes`. `tags` are those of the key and its team, `aliases` their own names for models, and `routing`
-    what they say in place of the installation's routing, by the snapshot's fields.
+    what they say in place of the installation's routing, by the snapshot's fields. `owner` keeps this caller's data
+    apart from everyone else's in shared memory; it is the key's hash, if there is one.
     """
 
     role: Role
@@ -76,12 +78,11 @@ class Caller(Struct, frozen=True, kw_only=True, gc=False):
     aliases: Mapping[str, str] = {}
     routing: Mapping[str, Any] = {}
     metadata: dict[str, object] = {}
+    owner: str = ""
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "owner", self.key_hash or "master")
 
     def scope(self, kind: ScopeKind) -> Scope | None:
         """The caller's scope of this kind, if it has one."""
         return next((scope for scope in self.scopes if scope.kind == kind), None)
-
-    @property
-    def owner(self) -> str:
-        """What keeps this caller's data apart from everyone else's in shared memory."""
-        return self.key_hash or "master"

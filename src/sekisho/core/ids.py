@@ -10,11 +10,6 @@ _FORM: Final = "%08x-%04x-7%03x-%04x-%012x"
 
 def new_id(now: float) -> str:
     """A fresh UUIDv7 in its 36-character form, for the wall-clock time `now` in seconds."""
-    milliseconds, bits = int(now * 1000), _random.getrandbits(74)
-    return _FORM % (
-        milliseconds >> 16 & 0xFFFF_FFFF,
-        milliseconds & 0xFFFF,
-        bits >> 62,
-        bits >> 48 & 0x3FFF | 0x8000,
-        bits & 0xFFFF_FFFF_FFFF,
-    )
+    milliseconds, bits = int(now * 1000), _random.getrandbits
+    time, rest = milliseconds >> 16 & 0xFFFF_FFFF, milliseconds & 0xFFFF
+    return _FORM % (time, rest, bits(12), bits(14) | 0x8000, bits(48))

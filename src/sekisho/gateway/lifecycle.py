@@ -14,6 +14,8 @@ from sekisho.gateway.relay import refuse
 from sekisho.gateway.routes import Route
 from sekisho.gateway.serving import SERVICES
 from sekisho.gateway.work import Rooms, Work
+from sekisho.identity.authenticate import find_key
+from sekisho.identity.aws_keys import is_signature
 from sekisho.identity.rights import check_route
 from sekisho.ledger.estimate import weigh_call
 from sekisho.policy.tags import check_client_tags
@@ -74,18 +76,19 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
 async def _admit(exchange: Exchange, record: CallRecord, rooms: Rooms, cap: int) -> tuple[Caller, bytes]:
     """The caller and the body. Who signs is known only with the body, since that is what the signature covers."""
     identity, headers = rooms.identity, exchange.headers
-    caller = await identity.authenticate(headers, signed_ok=True)
-    signed = identity.is_signed(headers)
-    if not signed:
+    key = find_key(headers)
+    caller = await identity.recognise(key)
+    signed = key if key is not None and is_signature(key) else None
+    if signed is None:
         record.caller = caller
     check_route(caller, exchange.path)
     body = await exchange.body(cap)
     if exchange.waited:  # meanwhile the key may have been blocked, deleted or changed
-        caller = await identity.authenticate(headers, signed_ok=True)
+        caller = await identity.recognise(key)
         check_route(caller, exchange.path)
-        if not signed:
+        if signed is None:
             record.caller = caller
-    if signed:
-        identity.prove(exchange.method, exchange.raw_path, exchange.query, headers, body)
+    if signed is not None:
+        identity.prove(signed, exchange.method, exchange.raw_path, exchange.query, headers, body)
         record.caller = caller
     return caller, body

@@ -67,6 +67,8 @@ async def hold_first(ledger: Ledger, planner: Planner, group: str) -> tuple[Plan
     """
     scopes = planner.caller.scopes
     plan = planner.plan(group)
+    if (hold := ledger.hold_at_once(scopes, plan.future.ask, group)) is not None:
+        return plan, hold
     try:
         return plan, await ledger.hold(scopes, plan.future.ask, group)
     except BudgetExceeded as error:

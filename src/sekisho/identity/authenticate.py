@@ -16,7 +16,7 @@ from sekisho.identity.aws_keys import KeyPair, SignedCallers, is_signature
 from sekisho.identity.callers import ModelGroups, caller_from, levels_of, scope_from
 from sekisho.identity.keys import hash_key, mask_key
 from sekisho.identity.memory import CAPACITY, FRESH, FRESH_UNKNOWN, Memory, Reading, Row
-from sekisho.identity.sigv4 import SCHEME, SignedMessage
+from sekisho.identity.sigv4 import SignedMessage
 from sekisho.store.engine import Store
 from sekisho.store.limits import changes_at
 from sekisho.store.records import CustomerRecord, TagRecord
@@ -42,7 +42,6 @@ _RANKS: Final = {
     b"ocp-apim-subscription-key": 5,
 }
 """Where a key may stand; the first of them that is there counts (LiteLLM's order)."""
-_SCHEME: Final = SCHEME.encode()
 _FAR_REACHING: Final = frozenset({"budgets", "access_groups"})
 """Tables whose rows so many others refer to that a change makes everything doubtful."""
 _NOBODY: Final = Scope(kind="installation", id="all")
@@ -154,22 +153,26 @@ class Identity:
         self._shared[scope.kind, scope.id] = scope
         return scope
 
-    async def authenticate(self, headers: Headers, *, signed_ok: bool = False) -> Caller:
-        """The caller that these headers (names in lower case) prove.
+    async def authenticate(self, headers: Headers) -> Caller:
+        """The caller that these headers (names in lower case) prove. Raises as `recognise`, also for a signature."""
+        key = find_key(headers)
+        if key is not None and is_signature(key):
+            raise Unauthenticated("Signed requests open the model endpoints only. Send a key as bearer token here.")
+        return await self.recognise(key)
 
-        Of a request that is signed as AWS's SDKs sign, they only tell the caller: it is proven by `prove`, once the
-        body is there. Who says `signed_ok` says that it will call that before it does anything for the caller.
+    async def recognise(self, key: str | None) -> Caller:
+        """The caller of what `find_key` has found in a request.
+
+        If that is a signature (`is_signature`), as AWS's SDKs sign, it only tells who the caller claims to be: nothing
+        may be done for the caller before `prove`, once the body is there.
 
         Raises:
             Unauthenticated: no key, or one that is unknown, expired or blocked; or a signature that is not accepted.
             StoreUnavailable: the key is not remembered and the database is away.
         """
-        key = find_key(headers)
         if key is None:
             raise Unauthenticated("No API key was sent. Send your virtual key as 'Authorization: Bearer sk-...'.")
         if is_signature(key):
-            if not signed_ok:
-                raise Unauthenticated("Signed requests open the model endpoints only. Send a key as bearer token here.")
             key_hash, shown = self._signed.identify(key)
             known = await self._keys.get(key_hash)
             return self._find_valid(known) or _refuse(known, shown)
@@ -212,18 +215,11 @@ class Identity:
         self._widened[key] = (widened, caller, more)  # kept, so that no others can come to have their identity
         return widened
 
-    def is_signed(self, headers: Headers) -> bool:
-        """Whether a request has still to be proven by its signature."""
-        for name, value in headers:
-            if name in _RANKS and value.find(_SCHEME) >= 0:
-                key = find_key(headers)
-                return key is not None and is_signature(key)
-        return False
-
-    def prove(self, method: str, raw_path: bytes, query: bytes, headers: Headers, body: bytes) -> None:
-        """Check the signature over a whole request; nothing is to be checked of one with a bearer key.
+    def prove(self, key: str, method: str, raw_path: bytes, query: bytes, headers: Headers, body: bytes) -> None:
+        """Check the signature over a whole request.
 
         Args:
+            key: What `find_key` has found in it, a signature.
             method: In upper case.
             raw_path: As it was sent, percent-encoded; a query at its end is cut off.
             query: The raw query string, without the question mark.
@@ -233,9 +229,6 @@ class Identity:
         Raises:
             Unauthenticated: The signature is not that of the access key's secret, or too old.
         """
-        key = find_key(headers)
-        if key is None or not is_signature(key):
-            return
         message = SignedMessage(
             method=method,
             raw_path=raw_path.partition(b"?")[0].decode("latin-1"),

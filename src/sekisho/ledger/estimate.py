@@ -9,7 +9,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from math import ceil
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -78,22 +78,14 @@ def _weigh_script(body: bytes) -> int:
     return 0 if body.isascii() else len(body) - len(body.decode(errors="ignore"))
 
 
-class _Averages(Generic[_Name]):
-    """Moving averages by name. Those to which nothing was added for the longest time are forgotten."""
+class _Habits:
+    """Moving averages of calls to a model: bytes per input token, and output tokens; None where none was told yet."""
+
+    __slots__ = ("output", "ratio")
 
     def __init__(self) -> None:
-        self._values: OrderedDict[_Name, float] = OrderedDict()
-        self.get = self._values.get
-
-    def add(self, name: _Name, value: float) -> None:
-        known = self._values.get(name)
-        if known is not None:
-            self._values[name] = known + _LEARNING * (value - known)
-            self._values.move_to_end(name)
-            return
-        self._values[name] = value
-        if len(self._values) > _REMEMBERED:
-            self._values.popitem(last=False)
+        self.output: float | None = None
+        self.ratio: float | None = None
 
 
 class Expectation(Struct, frozen=True):
@@ -111,9 +103,9 @@ class Estimator:
     """
 
     def __init__(self) -> None:
-        self._ratios: _Averages[str] = _Averages()
-        self._outputs: _Averages[str] = _Averages()
-        self._own_outputs: _Averages[tuple[str, str]] = _Averages()
+        self._models: OrderedDict[str, _Habits] = OrderedDict()
+        self._owners: OrderedDict[tuple[str, str], _Habits] = OrderedDict()
+        """By owner and model; only the output is learned."""
 
     def input_tokens(self, model: str, request_bytes: int) -> int:
         """The input tokens that a request of this size probably has, at least 1."""
@@ -121,18 +113,21 @@ class Estimator:
 
     def most_input(self, models: Iterable[str], request_bytes: int) -> int:
         """The input tokens that a request of this size has at most at any of the models, as far as can be told."""
-        ratios = [self._ratios.get(model) or _BYTES_PER_TOKEN for model in models]
+        habits = [self._models.get(model) for model in models]
+        ratios = [_BYTES_PER_TOKEN if each is None else each.ratio or _BYTES_PER_TOKEN for each in habits]
         return ceil(request_bytes / min(ratios) * _SAFETY)
 
     def expect(self, owner: str, model: str, request_bytes: int) -> Expectation:
         """All that can be told of a call beforehand."""
-        size = request_bytes / (self._ratios.get(model) or _BYTES_PER_TOKEN)
+        size = request_bytes / self._ratio(model)
         return Expectation(int(size) or 1, ceil(size * _SAFETY), self.likely_output(owner, model))
 
     def likely_output(self, owner: str, model: str) -> int:
         """The output tokens that a call probably produces: as the owner's calls to the model, else as everybody's."""
-        known = self._own_outputs.get((owner, model)) or self._outputs.get(model)
-        return int(_OUTPUT_TOKENS if known is None else known) + 1
+        habits = self._owners.get((owner, model))
+        if habits is None or not habits.output:
+            habits = self._models.get(model)
+        return int(_OUTPUT_TOKENS if habits is None or habits.output is None else habits.output) + 1
 
     def output_tokens(self, answer_bytes: int) -> int:
         """The output tokens of a part of an answer, from its UTF-8 bytes.
@@ -147,10 +142,27 @@ class Estimator:
 
     def learn(self, owner: str, model: str, request_bytes: int, usage: Usage) -> None:
         """Take the true figures of a finished call into account."""
+        habits, own = _recall(self._models, model), _recall(self._owners, (owner, model))
         if (prompt := usage.prompt) >= _LEARN_FROM_TOKENS and request_bytes > 0:
-            self._ratios.add(model, min(max(request_bytes / prompt, 1.0), 8.0))
-        self._outputs.add(model, usage.output)
-        self._own_outputs.add((owner, model), usage.output)
+            habits.ratio = _move(habits.ratio, min(max(request_bytes / prompt, 1.0), 8.0))
+        habits.output, own.output = _move(habits.output, usage.output), _move(own.output, usage.output)
 
     def _ratio(self, model: str) -> float:
-        return self._ratios.get(model) or _BYTES_PER_TOKEN
+        habits = self._models.get(model)
+        return _BYTES_PER_TOKEN if habits is None or habits.ratio is None else habits.ratio
+
+
+def _recall(known: OrderedDict[_Name, _Habits], name: _Name) -> _Habits:
+    """The habits of that name, to learn more. Those of which nothing was learned for the longest time are forgotten."""
+    habits = known.get(name)
+    if habits is None:
+        habits = known[name] = _Habits()
+        if len(known) > _REMEMBERED:
+            known.popitem(last=False)
+    else:
+        known.move_to_end(name)
+    return habits
+
+
+def _move(average: float | None, value: float) -> float:
+    return value if average is None else average + _LEARNING * (value - average)

@@ -61,12 +61,34 @@ class Ledger:
         room, or StoreUnavailable when the database is away and this worker's leases do not reach, or are too old;
         nothing is held then.
         """
-        money, rated = self._pay_from(scopes, group), None
-        if not money.slots:
-            rated = self._rates.take_at_once(scopes, group, ask.input + ask.output)
-            if rated is not None and (hold := self._hold_at_once(money, ask, group, rated)) is not None:
-                return hold
-        return await self._hold_in_turn(scopes, ask, group, rated)
+        return self.hold_at_once(scopes, ask, group) or await self._hold_in_turn(scopes, ask, group)
+
+    def hold_at_once(self, scopes: Sequence[Scope], ask: Ask, group: str) -> Hold | None:
+        """As `hold`, where nobody has to be waited for or asked: the usual case. None otherwise; nothing is held then.
+
+        The whole cost at worst is leased then, and is a small part of what is.
+        """
+        money = self._pay_from(scopes, group)
+        if money.slots:
+            return None
+        cost, room, limited, now = ask.cost(ask.ceiling), inf, money.limited, self._clock.monotonic()
+        for account in limited:
+            left = account.leased - account.used - account.held
+            if left < room:
+                room = left
+            if account.left is None or account.left < 0:
+                return None
+        if room < SHARE * cost and (room < cost or ask.fit(int(room)) != ask.ceiling):
+            return None
+        if limited and now >= self._lessor.trusted_until:
+            return None
+        rated = self._rates.take_at_once(scopes, group, ask.input + ask.output)
+        if rated is None:
+            return None
+        for account in limited:
+            account.held += cost
+            account.last_use = now
+        return Hold(group, money.booked, limited, money.of_key, cost, None, rated)
 
     def end(self, hold: Hold) -> None:
         """The call is over: what it has used is counted, and the rest of what was held is given back."""
@@ -136,15 +158,13 @@ class Ledger:
             account.lose_lease()
         self._lessor.doubt()
 
-    async def _hold_in_turn(self, scopes: Sequence[Scope], ask: Ask, group: str, rated: Taken | None) -> Hold:
-        """Hold a call that may have to wait for a slot, for leases, or for other calls to settle.
-
-        `rated`: what it has of limits in time already.
-        """
+    async def _hold_in_turn(self, scopes: Sequence[Scope], ask: Ask, group: str) -> Hold:
+        """Hold a call that may have to wait for a slot, for leases, or for other calls to settle."""
         slots: list[Account] = []
+        rated: Taken | None = None
         try:
             slots = await self._take_slots(scopes, group)
-            rated = rated or await self._rates.take(scopes, group, ask.input + ask.output)
+            rated = await self._rates.take(scopes, group, ask.input + ask.output)
             hold = await self._hold_money(self._pay_from(scopes, group), ask, group, rated)
         except BaseException as error:
             if rated is not None:
@@ -217,26 +237,6 @@ class Ledger:
         """Have those who wait for that look again."""
         settled.set()
         self._settled = None
-
-    def _hold_at_once(self, money: Money, ask: Ask, group: str, rated: Taken) -> Hold | None:
-        """Hold a call whose whole cost at worst is leased, and a small part of what is: the usual case."""
-        cost, now, limited = ask.cost(ask.ceiling), self._clock.monotonic(), money.limited
-        room = inf
-        for account in limited:
-            left = account.leased - account.used - account.held
-            if left < room:
-                room = left
-            if account.left is None or account.left < 0:
-                return None
-        if limited:
-            if room < SHARE * cost and (room < cost or ask.fit(int(room)) != ask.ceiling):
-                return None
-            if now >= self._lessor.trusted_until:
-                return None
-        for account in limited:
-            account.held += cost
-            account.last_use = now
-        return Hold(group, money.booked, limited, money.of_key, cost, None, rated)
 
     async def _hold_money(self, money: Money, ask: Ask, group: str, rated: Taken) -> Hold:
         limited, deadline = money.limited, self._clock.monotonic() + _PATIENCE_SECONDS

@@ -6,6 +6,7 @@ were.
 """
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from msgspec import Struct
 
@@ -42,24 +43,33 @@ class Remaining(Struct, frozen=True):
     reset: float
 
 
-class Taken(Struct, frozen=True, gc=False):
-    """What one call has taken of limits of tokens: `amount` of each share; `stamps` say where from, where some did."""
-
-    shares: Sequence[Share]
-    amount: int
-    stamps: Sequence[int] = ()
-
-
-class _Plan(Struct, frozen=True):
+class Rated(Struct):
     """The limits in time of calls to a model group, the narrowest scope first.
 
     requests, tokens: the shares of those of requests, and of those of tokens; of the latter `minutes` are per minute.
+    second: the monotonic time, in whole seconds, to which all their windows were last slid.
     """
 
-    limits: Sequence[tuple[Rate, Share]]
-    requests: Sequence[Share]
-    tokens: Sequence[Share]
-    minutes: Sequence[Share]
+    limits: Sequence[tuple[Rate, Share]] = ()
+    requests: Sequence[Share] = ()
+    tokens: Sequence[Share] = ()
+    minutes: Sequence[Share] = ()
+    second: int = -1
+
+    def slide(self, second: int) -> None:
+        """Go on to this second, which is needed once in it before what windows hold is read or added to."""
+        for _, share in self.limits:
+            if share.window.second != second:
+                share.window.slide(second)
+        self.second = second
+
+
+class Taken(Struct, frozen=True, gc=False):
+    """What one call has taken of limits of tokens: `amount` of each share; `stamps` say where from, where some did."""
+
+    rated: Rated
+    amount: int
+    stamps: Sequence[int] = ()
 
 
 class _Part(Struct, gc=False):
@@ -85,18 +95,13 @@ class RateLimits:
         plan, now = self._plans.get(scopes, group), self._clock.monotonic()
         if self._renewal is not None:
             return _take_granted(plan, tokens, now)
-        second = int(now)
+        if plan.second != (second := int(now)):
+            plan.slide(second)
         for share in plan.requests:
-            window = share.window
-            if window.second != second:
-                window.slide(second)
-            if window.total >= share.limit:
+            if share.window.total >= share.limit:
                 return None
         for share in plan.tokens:
-            window = share.window
-            if window.second != second:
-                window.slide(second)
-            used = window.total + share.held
+            used = share.window.total + share.held
             if used + tokens > share.limit and (used or not share.limit):
                 return None  # while nothing else is used, a call passes that needs more than the whole limit, but 0
         for share in plan.requests:
@@ -105,7 +110,7 @@ class RateLimits:
             window.latest += 1
         for share in plan.tokens:
             share.held += tokens
-        return Taken(plan.tokens, tokens)
+        return Taken(plan, tokens)
 
     async def take(self, scopes: Sequence[Scope], group: str, tokens: int) -> Taken:
         """Count one call of so many expected tokens. What is returned must be settled.
@@ -127,7 +132,7 @@ class RateLimits:
         for part in parts:
             if not part.rate.tokens:
                 self._settle(part, 1, now)
-        return Taken(plan.tokens, tokens, [part.stamp or NOWHERE for part in parts if part.rate.tokens])
+        return Taken(plan, tokens, [part.stamp or NOWHERE for part in parts if part.rate.tokens])
 
     def find_refusal(self, scopes: Sequence[Scope], group: str, tokens: int) -> Refusal | None:
         """The refusal of the narrowest of these scopes that by what is known here has no room for a call."""
@@ -136,23 +141,25 @@ class RateLimits:
 
     def settle(self, taken: Taken, tokens: int) -> None:
         """A call is over, and has used so many tokens."""
-        now, expected = self._clock.monotonic(), taken.amount
-        second = int(now)
-        for share in taken.shares:
+        now, expected, plan = self._clock.monotonic(), taken.amount, taken.rated
+        if plan.second != (second := int(now)):
+            plan.slide(second)
+        for share in plan.tokens:
             window = share.window
-            if window.second != second:
-                window.slide(second)
             share.held -= expected
             window.total += tokens
             window.latest += tokens
-        if tokens != expected:
-            for share, stamp in zip(taken.shares, taken.stamps, strict=False):  # none where this worker is alone
+        if taken.stamps and tokens != expected:  # there are none where this worker is alone
+            for share, stamp in zip(plan.tokens, taken.stamps, strict=True):
                 share.correct(stamp, expected - tokens, now)
 
     def remaining(self, scopes: Sequence[Scope], group: str) -> tuple[Remaining | None, Remaining | None]:
         """The tightest limit of requests per minute, and that of tokens."""
         plan, now = self._plans.get(scopes, group), self._clock.monotonic()
-        return _find_tightest(plan.requests, now), _find_tightest(plan.minutes, now)
+        if plan.second != (second := int(now)):
+            plan.slide(second)
+        fresh = inf if self._renewal is None else now - _FRESH_SECONDS
+        return _find_tightest(plan.requests, now, fresh), _find_tightest(plan.minutes, now, fresh)
 
     def heard(self, workers: int) -> None:
         """The store answers, and knows of so many workers."""
@@ -170,11 +177,11 @@ class RateLimits:
         self._shares = {name: share for name, share in self._shares.items() if not share.is_idle(now)}
         self._plans.forget()
 
-    def _plan(self, scopes: Sequence[Scope], group: str) -> _Plan:
+    def _plan(self, scopes: Sequence[Scope], group: str) -> Rated:
         limits = [(rate, self._share(rate)) for rate in rates_of(scopes, group)]
         tokens = [share for rate, share in limits if rate.tokens]
         minutes = [share for share in tokens if share.span is MINUTE]
-        return _Plan(limits, [share for rate, share in limits if not rate.tokens], tokens, minutes)
+        return Rated(limits, [share for rate, share in limits if not rate.tokens], tokens, minutes)
 
     def _share(self, rate: Rate) -> Share:
         share = self._shares.get(rate.name)
@@ -255,7 +262,7 @@ class RateLimits:
             share.correct(part.stamp, less, now)
 
 
-def _find_full(plan: _Plan, tokens: int, now: float) -> tuple[Rate, Share] | None:
+def _find_full(plan: Rated, tokens: int, now: float) -> tuple[Rate, Share] | None:
     """The narrowest limit that has no room for a call, by what this worker alone has used."""
     for rate, share in plan.limits:
         used = share.used(now)
@@ -264,7 +271,7 @@ def _find_full(plan: _Plan, tokens: int, now: float) -> tuple[Rate, Share] | Non
     return None
 
 
-def _take_granted(plan: _Plan, tokens: int, now: float) -> Taken | None:
+def _take_granted(plan: Rated, tokens: int, now: float) -> Taken | None:
     """Take what a call needs of what the store has granted for now; None when that does not reach."""
     for share in plan.requests:
         if share.left < 1 or share.until <= now:
@@ -277,19 +284,15 @@ def _take_granted(plan: _Plan, tokens: int, now: float) -> Taken | None:
         share.window.add(now, 1)
     for share in plan.tokens:
         share.held += tokens
-    return Taken(plan.tokens, tokens, [share.use(tokens, now) for share in plan.tokens])
+    return Taken(plan, tokens, [share.use(tokens, now) for share in plan.tokens])
 
 
-def _find_tightest(shares: Sequence[Share], now: float) -> Remaining | None:
-    """What is left of the limit of which least is left."""
-    second, fresh = int(now), now - _FRESH_SECONDS
+def _find_tightest(shares: Sequence[Share], now: float, fresh: float) -> Remaining | None:
+    """What is left of the limit of which least is left; what the store told since `fresh` counts, too."""
     tightest: Share | None = None
     least = 0
     for share in shares:
-        window = share.window
-        if window.second != second:
-            window.slide(second)
-        left = share.limit - window.total - share.held
+        left = share.limit - share.window.total - share.held
         if share.told_at > fresh:
             left = min(left, share.limit - share.told + share.left)
         if tightest is None or left < least:

@@ -35,6 +35,8 @@ def choose_model(snapshot: Snapshot, caller: Caller, requested: str | None) -> C
         check_model(caller, snapshot.default_model)
         return ChosenModel(asked=snapshot.default_model, group=snapshot.default_model)
     meant = caller.aliases.get(requested, requested)
+    if meant in snapshot.groups and ANY not in meant and may_use(caller, meant):
+        return ChosenModel(requested, meant)
     group = find_group(snapshot, meant, partial(may_use, caller))
     if group is None and (group := find_group(snapshot, meant)) is not None:
         check_model(caller, group)

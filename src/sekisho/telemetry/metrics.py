@@ -145,7 +145,7 @@ class Metrics:
         values[place + _FIRST - 1] += int((seconds - overhead) * 1e6)
         values[place + _OVERHEAD + bisect_left(_SHORT, overhead)] += 1
         values[place + _END - 1] += int(overhead * 1e6)
-        if first is not None and call.streamed:
+        if first is not None and (asked := call.call) is not None and asked.stream:
             values[place + _FIRST + bisect_left(_SECONDS, first)] += 1
             values[place + _OVERHEAD - 1] += int(first * 1e6)
 

@@ -17,7 +17,7 @@ from sekisho.gateway.networks import find_budgeted
 from sekisho.gateway.ways import find_terms
 from sekisho.ledger.estimate import Estimator
 from sekisho.ledger.holds import Hold
-from sekisho.ledger.rates import Taken
+from sekisho.ledger.rates import Rated, Taken
 
 CHEAP = Price("v", Rates(10**9, 5 * 10**9, 10**8, 10**9, 10**9))
 DEAR = Price("v", Rates(15 * 10**9, 75 * 10**9, 10**9, 19 * 10**9, 30 * 10**9))
@@ -65,7 +65,7 @@ def test_several_answers_are_held_for() -> None:
 
 
 def hold_with(ceiling: int | None) -> Hold:
-    return Hold("m", {}, [], None, 0, ceiling, Taken((), 0))
+    return Hold("m", {}, [], None, 0, ceiling, Taken(Rated(), 0))
 
 
 def test_a_model_without_a_known_limit_gets_one_where_a_budget_pays() -> None:

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from sekisho.core.money import Price
 from sekisho.core.usage import Usage
@@ -18,7 +18,7 @@ _SECOND_OF_WAITING: Final = 20_000_000
 _MILLION: Final = 1_000_000
 
 
-class Home(Struct, frozen=True):
+class Home(Struct):
     """Where a session's prompt is cached: `cached` tokens, until `until` (monotonic) unless they are used again.
 
     waited: for how many seconds its calls have waited so far for room there.
@@ -54,24 +54,30 @@ class Affinity:
     def learn(self, session: str, deployment_id: str, usage: Usage, now: float) -> None:
         """A call of the session has ended at the deployment: so much lies in the cache there."""
         home = self._homes.get(session)
-        cached, lifetime, waited = usage.cache_read + usage.cache_write, _SHORT_SECONDS, 0.0
-        if home is not None and home.deployment_id == deployment_id and home.until > now:
+        cached = usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
+        if home is None or home.deployment_id != deployment_id or home.until <= now:
+            home = self._keep(session, Home(deployment_id, cached, now))
+        else:
             # One short prompt of a helper does not drop a long conversation; several say that it was shortened.
-            cached, lifetime, waited = max(cached, home.cached // 2), home.lifetime, home.waited
+            half = home.cached // 2
+            home.cached = cached if cached > half else half
+            self._homes.move_to_end(session)
         if usage.cache_write_1h:
-            lifetime = _LONG_SECONDS
-        self._keep(session, Home(deployment_id, cached, now + lifetime, lifetime, waited))
+            home.lifetime = _LONG_SECONDS
+        home.until = now + home.lifetime
 
     def wait(self, session: str, home: Home, seconds: float) -> None:
         """A call of the session waits for so long at its home."""
-        self._keep(session, structs.replace(home, waited=home.waited + seconds))
+        home.waited += seconds
+        self._homes.move_to_end(session)
 
-    def _keep(self, session: str, home: Home) -> None:
-        if session in self._homes:
-            self._homes.move_to_end(session)
-        elif len(self._homes) >= _REMEMBERED:
-            self._homes.popitem(last=False)
-        self._homes[session] = home
+    def _keep(self, session: str, home: Home) -> Home:
+        homes = self._homes
+        homes[session] = home
+        homes.move_to_end(session)
+        if len(homes) > _REMEMBERED:
+            homes.popitem(last=False)
+        return home
 
 
 def cost_of_leaving(cached: int, home: Price | None, elsewhere: Price | None, delay: float = 0.0) -> int:

@@ -148,10 +148,12 @@ class Allowance:
 
     def room(self, need: int, now: float) -> float:
         """The part of the quota that is left when `need` is taken; below 0 when it does not fit."""
-        limit, minute = self.known if self.learned is None else self.limit(now), self.used
-        if minute.second != (second := int(now)):
+        minute, second = self.used, int(now)
+        if minute.second != second:
             minute.slide(second)
-        used = minute.sum + need if minute.sum > 0 else need
+        used = minute.sum
+        used = used + need if used > 0 else need
+        limit = self.known if self.learned is None else self.limit(now)
         if limit is None:
             return self._likely / (self._likely + used)
         return (limit - used) / limit if limit > 0 else -1.0
@@ -316,9 +318,10 @@ class Headroom:
 
     def accepted(self, now: float) -> None:
         """The upstream has taken a call that is reserved here."""
-        for allowance in (self.tokens, self.requests):
-            if allowance.learned is not None:
-                allowance.accepted(now)
+        if self.tokens.learned is not None:
+            self.tokens.accepted(now)
+        if self.requests.learned is not None:
+            self.requests.accepted(now)
 
     def throttled(self, reserved: int, *, of_requests: bool, now: float) -> None:
         """The upstream has refused a call, released already, for too many tokens or for too many requests."""
