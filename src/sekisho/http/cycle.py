@@ -62,12 +62,13 @@ class Cycle:
     __slots__ = (
         "_carrier", "_chunked", "_gone", "_hangup", "_invited", "_keep", "_late", "_left", "_method",
         "_most", "_news", "_parts", "_read", "_request_ended", "_room", "_silence", "_started", "_unread", "answered",
-        "scope",
+        "scope", "task",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, carrier: Carrier, *, keep: bool) -> None:
         self.scope = scope
         self.answered = False
+        self.task: asyncio.Task[None]  # that runs it
         scope["extensions"] = {LINE: self}
         self._method: str = scope["method"]
         self._carrier = carrier
@@ -180,6 +181,7 @@ class Cycle:
         except Exception:  # noqa: BLE001  # the border to the client: whatever went wrong, the answer is to be ended
             _log.exception("the application failed in a request")
         finally:
+            state.tasks.discard(self.task)
             if not self._started and not self._gone:
                 self._refuse()
             elif not self.answered:

@@ -276,9 +276,8 @@ class Http1Protocol(Sender):
     def _start(self, cycle: Cycle) -> None:
         self._current = cycle
         self._deadline.set(NEVER)
-        task = self._loop.create_task(cycle.run())
-        self.state.tasks.add(task)
-        task.add_done_callback(self.state.tasks.discard)
+        cycle.task = self._loop.create_task(cycle.run())
+        self.state.tasks.add(cycle.task)
 
     def _refuse(self, status: bytes, words: bytes) -> None:
         """Answer what is no request, unless an answer is under way: then only the end of the connection says it."""

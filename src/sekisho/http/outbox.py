@@ -12,8 +12,10 @@ _MOST_HELD: Final = 64 * 1024
 """Bytes of a write that are so many that it goes out at once: the copying is dearer, and backpressure must be felt."""
 _MOST_WAITING: Final = 16
 """Connections that wait to send; then they do, since nearly all there is to save is saved, and waiting is delay."""
+_MOST_SINGLE: Final = 4
+"""Turns in a row that had but one connection to write to; then collecting is given up for a while."""
 _ALONE: Final = 32
-"""Writes that go out at once after a turn that had but one; then it is seen again whether there are more."""
+"""Writes that then go out at once, before it is seen again whether there are more in a turn."""
 
 
 class Outbox:
@@ -22,13 +24,14 @@ class Outbox:
     `alone` is how many writes need not be collected for now.
     """
 
-    __slots__ = ("_due", "_together", "_waiting", "alone")
+    __slots__ = ("_due", "_single", "_together", "_waiting", "alone")
 
     def __init__(self) -> None:
         self.alone = 0
         self._waiting: list[Sender] = []
         self._due = False
         self._together = 0  # connections that sent in this turn
+        self._single = 0  # turns in a row in which only one did
 
     def add(self, sender: "Sender") -> None:
         """Let a connection send what it has unsent."""
@@ -43,7 +46,8 @@ class Outbox:
     def _end_turn(self) -> None:
         self._due = False
         self._flush()
-        if self._together == 1:
+        self._single = self._single + 1 if self._together == 1 else 0
+        if self._single >= _MOST_SINGLE:
             self.alone = _ALONE
         self._together = 0
 
