@@ -186,6 +186,7 @@ class Cycle:
                 self._refuse()
             elif not self.answered:
                 self._carrier.cut()
+            del self.scope["extensions"]  # it refers back to this object, and only the collector frees a ring
 
     async def receive(self) -> Message:
         """ASGI's receive: the body as it came so far, then, when there is nothing more to say, the disconnect."""

@@ -171,6 +171,7 @@ class Http2Stream:
             _log.exception("the application failed in an HTTP/2 request")
         finally:
             self._finish()
+            del self._scope["extensions"]  # it refers back to this object, and only the collector frees a ring
 
     def _finish(self) -> None:
         """Break off what is not complete: the answer, or else a request that nobody reads any more."""

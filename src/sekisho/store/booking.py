@@ -26,8 +26,7 @@ from sekisho.store.usage import insert_usage
 _log = logging.getLogger(__name__)
 
 GROUP: Final = 512
-"""Calls booked in one transaction at most: one statement on SQLite, and on PostgreSQL, where the event loop makes the
-values itself, some milliseconds of its time."""
+"""Calls booked in one transaction at most: on PostgreSQL, where the event loop makes the values, a few milliseconds."""
 
 
 class Bookkeeper:

@@ -1,6 +1,7 @@
 """The connection to SQLite or PostgreSQL, and the two kinds of transaction: reading and writing."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -206,6 +207,14 @@ def _sqlite_engine(address: sa.URL) -> AsyncEngine:
     engine = create_async_engine(address, pool_size=3, json_serializer=_to_json, json_deserializer=msgspec.json.decode)
     _listen(engine.sync_engine, _CACHE_KILOBYTES)
     return engine
+
+
+# Of an object that is no plain number or text sqlite3 asks again and again, by attributes that are not there, how to
+# adapt it. For each empty column that costs more than to store it; of what is registered it asks no more.
+_NOTHING: Final[dict[None, None]] = {}
+sqlite3.register_adapter(type(None), _NOTHING.get)  # the quickest way from None to None
+sqlite3.register_adapter(bytes, bytes)
+sqlite3.register_adapter(bool, int)
 
 
 def _sqlite_threaded(address: sa.URL, connections: int, cache_kilobytes: int) -> sa.Engine:

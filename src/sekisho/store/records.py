@@ -294,7 +294,7 @@ class UsageAttempt(Struct, frozen=True, array_like=True):
     error: str | None
 
 
-class UsageRow(Struct, kw_only=True, array_like=True):
+class UsageRow(Struct, kw_only=True, array_like=True, gc=False):
     """What one call used. Every call leaves exactly one, which nobody changes once it is recorded.
 
     id: the call's id, a UUID.
@@ -310,6 +310,8 @@ class UsageRow(Struct, kw_only=True, array_like=True):
     retries: attempts beyond the first, on all targets. fallbacks: how often the call went on to another model group.
     overrun_nano: by how much it cost more than was held for it, because the upstream billed beyond its ceiling.
     attempts: all attempts in their order; none where the first has answered, which the road says.
+
+    Nothing in it can refer back to it, so the garbage collector need not look at the hundreds that wait to be booked.
     """
 
     id: str

@@ -38,7 +38,7 @@ _REUSED: Final = 2 * _ROTATE
 """A file that has grown beyond it, as in an outage of the database, gives its room back to the disk."""
 
 
-class Entry(Struct, frozen=True, array_like=True):
+class Entry(Struct, frozen=True, array_like=True, gc=False):
     """A usage row, and the accounts of money that it is booked on: whether each is leased by the worker."""
 
     row: UsageRow

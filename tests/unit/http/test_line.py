@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -118,3 +120,32 @@ async def test_a_slow_body_may_take_longer_than_its_silence_in_all() -> None:
             await asyncio.sleep(SILENCE / 10)
         assert await app.read.get() == b"x" * 20
         writer.close()
+
+
+class Marker:
+    """Something to be freed."""
+
+
+async def test_what_a_request_leaves_behind_is_freed_without_the_garbage_collector() -> None:
+    left: list[weakref.ref[Marker]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["marker"] = Marker()
+        left.append(weakref.ref(scope["marker"]))
+        scope["extensions"][LINE].answer(200, [(b"content-type", b"text/plain")], b"")
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with serving(app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            for _ in range(2):  # the connection remembers its last one
+                writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                await reader.readuntil(b"\r\n\r\n")
+            async with Client.connected(server.port) as client:
+                await client.answer(client.request())
+            writer.close()
+        assert left[0]() is None
+        assert left[-1]() is None
+    finally:
+        gc.enable()
