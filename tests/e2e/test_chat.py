@@ -1,6 +1,7 @@
 """The OpenAI SDK as client: what it sends arrives at Bedrock, and what comes back is what it expects."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from openai import OpenAI
@@ -20,8 +21,9 @@ WEATHER: ChatCompletionToolParam = {
 
 
 @pytest.fixture
-def client(gateway: Gateway) -> OpenAI:
-    return OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.make_key(), max_retries=0)
+def client(gateway: Gateway) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.make_key(), max_retries=0) as made:
+        yield made
 
 
 def say(text: str) -> list[ChatCompletionMessageParam]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ general_settings:
   response_retention: 1h
 """
 TOOL_SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+CLIENTS = ExitStack()
+"""Those of a test, until it is over."""
 ASK = "Tell me a joke. " + sim(text="Why did the gateway cross the road?")
 
 
@@ -43,12 +46,19 @@ def key(gateway: Gateway, simulator: Simulator) -> str:
     return gateway.make_key(max_budget=1)
 
 
+@pytest.fixture(autouse=True)
+def close_clients() -> Iterator[None]:
+    """Else their connections may be found open by the garbage collector, in the middle of another test."""
+    with CLIENTS:
+        yield
+
+
 def openai_client(gateway: Gateway, key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0)
+    return CLIENTS.enter_context(openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0))
 
 
 def anthropic_client(gateway: Gateway, key: str) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=gateway.url, api_key=key, max_retries=0)
+    return CLIENTS.enter_context(anthropic.Anthropic(base_url=gateway.url, api_key=key, max_retries=0))
 
 
 def bedrock_client(gateway: Gateway, key: str) -> Any:
