@@ -10,7 +10,7 @@ import uvloop
 from msgspec import Struct
 
 from sekisho.assembly import Settings, assemble, prepare_store, resolve, simulation_needed
-from sekisho.cli.allocating import share_one_heap
+from sekisho.cli.allocating import keep_one_heap
 from sekisho.cli.banner import Ready, write_banner
 from sekisho.cli.collecting import collect_seldom
 from sekisho.cli.home import find_home, keep_master_key, keep_starter_key
@@ -54,7 +54,7 @@ def serve(
 ) -> int:
     """Serve until told to stop. Returns the exit status: 2 when it cannot start, with the reason on standard error."""
     configure_logging()
-    share_one_heap()
+    keep_one_heap()
     try:
         certificate = choose_certificate(ssl_certfile, ssl_keyfile)
         plan = _plan(config, host, port, workers, certificate)

@@ -18,7 +18,7 @@ import msgspec
 import uvloop
 
 from sekisho.assembly import Application, Settings, assemble
-from sekisho.cli.allocating import share_one_heap
+from sekisho.cli.allocating import keep_one_heap
 from sekisho.cli.collecting import collect_seldom
 from sekisho.cli.signals import stop_on_signals
 from sekisho.cli.tls import Certificate
@@ -125,7 +125,7 @@ def main() -> None:
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the parent, also when a whole group is sent it
     configure_logging()
-    share_one_heap()
+    keep_one_heap()
     certificate = Certificate(*sys.argv[2:]) if sys.argv[2:] else None
     uvloop.run(_work(socket.socket(fileno=int(sys.argv[1])), certificate))
 

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), r
 
 COUNT = """
 import ctypes, sys, threading
-from sekisho.cli.allocating import share_one_heap
+from sekisho.cli.allocating import keep_one_heap
 if sys.argv[1] == "one":
-    share_one_heap()
+    keep_one_heap()
 kept = []
 threads = [threading.Thread(target=lambda: kept.append(bytes(10_000))) for _ in range(4)]
 for thread in threads:
@@ -29,7 +29,27 @@ libc.fclose(file)
 
 
 @pytest.mark.parametrize(("heaps", "expected"), [("one", True), ("many", False)])
-def test_threads_share_one_heap_where_they_would_have_several(tmp_path: Path, heaps: str, expected: bool) -> None:
+def test_threads_keep_one_heap_where_they_would_have_several(tmp_path: Path, heaps: str, expected: bool) -> None:
     report = tmp_path / "report.xml"
     subprocess.run([sys.executable, "-c", COUNT, heaps, str(report)], check=True)
     assert (report.read_text().count("<heap nr=") == 1) is expected
+
+
+BODIES = """
+import resource, sys
+from sekisho.cli.allocating import keep_one_heap
+if sys.argv[1] == "kept":
+    keep_one_heap()
+for _ in range(300):
+    bodies = [bytes(100_000) for _ in range(8)]
+    bodies.clear()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+def test_what_bodies_have_left_is_used_again() -> None:
+    def count(memory: str) -> int:
+        run = subprocess.run([sys.executable, "-c", BODIES, memory], check=True, capture_output=True)
+        return int(run.stdout)
+
+    assert count("given back") > 3 * count("kept")
