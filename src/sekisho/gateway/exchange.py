@@ -5,14 +5,16 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from sekisho.core.errors import BodyTimeout, BodyTooLarge, CallerError, ClientGone, InvalidRequest
-from sekisho.http.asgi import LINE, BodyTooLong, HeaderPairs, Line, Scope
+from sekisho.http.asgi import KNOWN, LINE, BodyTooLong, HeaderPairs, Line, Scope
 
 _BODY_IDLE_SECONDS = 30.0
 _DISCARD_BYTES = 64 * 1024 * 1024
 _DISCARD_SECONDS = 5.0
+
+_Read = TypeVar("_Read")
 
 
 class Exchange:
@@ -31,21 +33,30 @@ class Exchange:
         client = scope.get("client")
         self.client_ip: str | None = client[0] if client else None
         self.started = self.waited = False
-        self._named: dict[bytes, bytes] | None = None
+        self._known: dict[Callable[[HeaderPairs], Any], Any] = {} if (known := scope.get(KNOWN)) is None else known
         self._body_ended = False
         self._line: Line = scope["extensions"][LINE]
         self._hangup: _Hangup
         self.last_sent = 0.0
 
+    def recall(self, read: Callable[[HeaderPairs], _Read]) -> _Read:
+        """What `read` makes of the headers: worked out once for all requests of the connection that have the same.
+
+        It must not depend on Content-Length, nor on anything else than the headers. What it gives must not be changed.
+        """
+        try:
+            found: _Read = self._known[read]
+        except KeyError:
+            found = self._known[read] = read(self.headers)
+        return found
+
     @property
     def named(self) -> Mapping[bytes, bytes]:
-        """The headers by their lower-case names; of one that came twice, the first."""
-        if self._named is None:
-            self._named = dict(reversed(self.headers))
-        return self._named
+        """The headers by their lower-case names, without Content-Length; of one that came twice, the first."""
+        return self.recall(_name_headers)
 
     def header(self, name: bytes) -> str | None:
-        """The first header of this lower-case name, decoded as HTTP has it (latin-1)."""
+        """The first header of this lower-case name, decoded as HTTP has it (latin-1); not for Content-Length."""
         value = self.named.get(name)
         return None if value is None else value.decode("latin-1")
 
@@ -72,8 +83,8 @@ class Exchange:
         return whole if whole.isascii() else _check_text(whole)
 
     async def _read_body(self, cap: int) -> bytes:
-        stated = self.header(b"content-length")
-        if stated is not None and stated.isdecimal() and int(stated) > cap:
+        stated = dict(self.headers).get(b"content-length", b"")
+        if stated.isdigit() and int(stated) > cap:
             raise _too_large(cap)
         try:
             whole = await self._line.read_body(cap, _BODY_IDLE_SECONDS)
@@ -222,6 +233,10 @@ class _Heart:
                 exchange.write(self._beat)
             wait = self._seconds
         self._timer = self._loop.call_later(wait, self._look)
+
+
+def _name_headers(headers: HeaderPairs) -> Mapping[bytes, bytes]:
+    return {name: value for name, value in reversed(headers) if name != b"content-length"}
 
 
 def _check_text(body: bytes) -> bytes:

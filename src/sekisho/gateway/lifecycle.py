@@ -14,8 +14,7 @@ from sekisho.gateway.relay import refuse
 from sekisho.gateway.routes import Route
 from sekisho.gateway.serving import SERVICES
 from sekisho.gateway.work import Rooms, Work
-from sekisho.identity.authenticate import find_key
-from sekisho.identity.aws_keys import is_signature
+from sekisho.identity.credential import find_credential
 from sekisho.identity.rights import check_route
 from sekisho.ledger.estimate import weigh_call
 from sekisho.policy.tags import check_client_tags
@@ -75,20 +74,19 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
 
 async def _admit(exchange: Exchange, record: CallRecord, rooms: Rooms, cap: int) -> tuple[Caller, bytes]:
     """The caller and the body. Who signs is known only with the body, since that is what the signature covers."""
-    identity, headers = rooms.identity, exchange.headers
-    key = find_key(headers)
-    caller = await identity.recognise(key)
-    signed = key if key is not None and is_signature(key) else None
-    if signed is None:
+    identity, credential = rooms.identity, exchange.recall(find_credential)
+    caller = identity.recall(credential) or await identity.recognise(credential)
+    signature = credential.signature
+    if signature is None:
         record.caller = caller
     check_route(caller, exchange.path)
     body = await exchange.body(cap)
     if exchange.waited:  # meanwhile the key may have been blocked, deleted or changed
-        caller = await identity.recognise(key)
+        caller = await identity.recognise(credential)
         check_route(caller, exchange.path)
-        if signed is None:
+        if signature is None:
             record.caller = caller
-    if signed is not None:
-        identity.prove(signed, exchange.method, exchange.raw_path, exchange.query, headers, body)
+    if signature is not None:
+        identity.prove(signature, exchange.method, exchange.raw_path, exchange.query, exchange.headers, body)
         record.caller = caller
     return caller, body

@@ -12,6 +12,11 @@ HeaderPairs = Sequence[tuple[bytes, bytes]]
 
 LINE: Final = "sekisho.line"
 """The key in a scope's `extensions` under which the request's `Line` lies."""
+KNOWN: Final = "sekisho.known"
+"""The key in a scope under which lies a dict for what is worked out from the request's head.
+
+Requests that a connection carries with the same head, but for the digits of Content-Length, share it.
+"""
 
 
 class BodyTooLong(Exception):

@@ -2,7 +2,8 @@
 
 A request is only ever understood by the parser's reading of it: what is known here is known from there. The one thing
 that may differ is the digits of Content-Length; all other bytes must be those that the parser has read, in their order
-and number, so that nobody can slip in another reading (RFC 9112 section 11.2).
+and number, so that nobody can slip in another reading (RFC 9112 section 11.2). What an application has worked out from
+such a head (`KNOWN`) is found again with it.
 """
 
 import re

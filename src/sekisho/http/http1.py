@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from sekisho.http.asgi import Scope
+from sekisho.http.asgi import KNOWN, Scope
 from sekisho.http.cycle import Cycle
 from sekisho.http.deadline import NEVER, Deadline
 from sekisho.http.familiar import FamiliarHead
@@ -271,6 +271,7 @@ class Http1Protocol(Sender):
             "raw_path": raw_path,
             "query_string": query,
             "headers": self._headers,
+            KNOWN: {},
         }
 
     def _start(self, cycle: Cycle) -> None:

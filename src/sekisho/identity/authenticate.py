@@ -12,9 +12,10 @@ from msgspec import Struct, structs
 from sekisho.core.caller import Caller, Scope, ScopeKind
 from sekisho.core.clock import Clock
 from sekisho.core.errors import AccessDenied, InvalidRequest, StoreUnavailable, Unauthenticated
-from sekisho.identity.aws_keys import KeyPair, SignedCallers, is_signature
+from sekisho.identity.aws_keys import KeyPair, SignedCallers
 from sekisho.identity.callers import ModelGroups, caller_from, levels_of, scope_from
-from sekisho.identity.keys import hash_key, mask_key
+from sekisho.identity.credential import Credential, Headers, find_credential
+from sekisho.identity.keys import hash_key
 from sekisho.identity.memory import CAPACITY, FRESH, FRESH_UNKNOWN, Memory, Reading, Row
 from sekisho.identity.sigv4 import SignedMessage
 from sekisho.store.engine import Store
@@ -30,18 +31,6 @@ MOST_TAGS: Final = 50
 
 _MOST_WIDENED: Final = 10_000
 
-Headers = Sequence[tuple[bytes, bytes]]
-"""A request's headers, names in lower case."""
-
-_RANKS: Final = {
-    b"x-litellm-api-key": 0,
-    b"authorization": 1,
-    b"api-key": 2,
-    b"x-api-key": 3,
-    b"x-goog-api-key": 4,
-    b"ocp-apim-subscription-key": 5,
-}
-"""Where a key may stand; the first of them that is there counts (LiteLLM's order)."""
 _FAR_REACHING: Final = frozenset({"budgets", "access_groups"})
 """Tables whose rows so many others refer to that a change makes everything doubtful."""
 _NOBODY: Final = Scope(kind="installation", id="all")
@@ -155,32 +144,36 @@ class Identity:
 
     async def authenticate(self, headers: Headers) -> Caller:
         """The caller that these headers (names in lower case) prove. Raises as `recognise`, also for a signature."""
-        key = find_key(headers)
-        if key is not None and is_signature(key):
+        credential = find_credential(headers)
+        if credential.signature is not None:
             raise Unauthenticated("Signed requests open the model endpoints only. Send a key as bearer token here.")
-        return await self.recognise(key)
+        return await self.recognise(credential)
 
-    async def recognise(self, key: str | None) -> Caller:
-        """The caller of what `find_key` has found in a request.
+    def recall(self, credential: Credential) -> Caller | None:
+        """The caller of a key that is remembered and may be used: the usual case. None: `recognise` tells more."""
+        key_hash = credential.key_hash
+        known = None if key_hash is None else self._keys.peek(key_hash)
+        return None if known is None else self._find_valid(known)
 
-        If that is a signature (`is_signature`), as AWS's SDKs sign, it only tells who the caller claims to be: nothing
-        may be done for the caller before `prove`, once the body is there.
+    async def recognise(self, credential: Credential) -> Caller:
+        """The caller of what a request's headers say.
+
+        If that is a signature, it only tells who the caller claims to be: nothing may be done for the caller before
+        `prove`, once the body is there.
 
         Raises:
             Unauthenticated: no key, or one that is unknown, expired or blocked; or a signature that is not accepted.
             StoreUnavailable: the key is not remembered and the database is away.
         """
-        if key is None:
+        key_hash, shown = credential.key_hash, credential.shown
+        if credential.signature is not None:
+            key_hash, shown = self._signed.identify(credential.signature)
+        elif key_hash is None:
             raise Unauthenticated("No API key was sent. Send your virtual key as 'Authorization: Bearer sk-...'.")
-        if is_signature(key):
-            key_hash, shown = self._signed.identify(key)
-            known = await self._keys.get(key_hash)
-            return self._find_valid(known) or _refuse(known, shown)
-        key_hash = hash_key(key)
-        if self._master is not None and hmac.compare_digest(key_hash, self._master):
+        elif self._master is not None and hmac.compare_digest(key_hash, self._master):
             return self._master_caller
-        known = self._keys.peek(key_hash) or await self._keys.get(key_hash)
-        return self._find_valid(known) or _refuse(known, mask_key(key))
+        known = await self._keys.get(key_hash)
+        return self._find_valid(known) or _refuse(known, shown)
 
     async def widen(self, caller: Caller, end_user: str | None, tags: Sequence[str]) -> Caller:
         """The caller with the scopes that only a request tells: its end user, its tags and those of its key.
@@ -215,11 +208,11 @@ class Identity:
         self._widened[key] = (widened, caller, more)  # kept, so that no others can come to have their identity
         return widened
 
-    def prove(self, key: str, method: str, raw_path: bytes, query: bytes, headers: Headers, body: bytes) -> None:
+    def prove(self, signature: str, method: str, raw_path: bytes, query: bytes, headers: Headers, body: bytes) -> None:
         """Check the signature over a whole request.
 
         Args:
-            key: What `find_key` has found in it, a signature.
+            signature: The one among its headers (`Credential.signature`).
             method: In upper case.
             raw_path: As it was sent, percent-encoded; a query at its end is cut off.
             query: The raw query string, without the question mark.
@@ -236,7 +229,7 @@ class Identity:
             headers=_join_headers(headers),
             body=body,
         )
-        self._signed.prove(key, message)
+        self._signed.prove(signature, message)
 
     def issue_key_pair(self, key_hash: str) -> KeyPair:
         """The AWS key pair with which requests can be signed in the name of a virtual key.
@@ -301,18 +294,6 @@ class Identity:
                 self._doubt(rows)
                 for tell in self._followers:
                     tell()
-
-
-def find_key(headers: Headers) -> str | None:
-    """The key in these headers, with or without `Bearer`, or the whole of a signature; None if there is none."""
-    best, best_rank = b"", len(_RANKS)
-    for name, value in headers:
-        if name in _RANKS and (rank := _RANKS[name]) < best_rank and (stripped := value.strip()):
-            best, best_rank = stripped, rank
-    scheme, _, rest = best.partition(b" ")
-    if rest and scheme.lower() == b"bearer":
-        best = rest.strip()
-    return best.decode("latin-1") or None
 
 
 def _rows_of_key(key_hash: str, known: _Known) -> Iterator[Row] | None:

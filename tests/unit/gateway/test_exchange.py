@@ -1,8 +1,9 @@
 """Signs of life on a stream that is silent, over a real connection."""
 
 import asyncio
+from collections.abc import Sequence
 
-from tests.support.http2 import Receive, Scope, Send, serving
+from tests.support.http2 import Receive, Scope, Send, Served, serving
 
 from sekisho.gateway.exchange import Exchange
 
@@ -75,3 +76,39 @@ async def test_a_client_that_reads_nothing_gets_no_signs_of_life_on_top() -> Non
         writer.write(ASK)
         await over.wait()
         writer.close()
+
+
+async def test_what_a_head_says_is_worked_out_once_for_all_requests_of_a_connection_that_have_it() -> None:
+    asked: list[Sequence[tuple[bytes, bytes]]] = []
+
+    def read_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        asked.append(headers)
+        return dict(headers)[b"x-key"]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope)
+        body = await exchange.body(1_000)
+        told = exchange.recall(read_key), b"%d" % (exchange.header(b"content-length") is None), body
+        exchange.answer(200, [], b" ".join(told))
+
+    async def answers(server: Served, requests: list[tuple[bytes, bytes]]) -> list[bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        bodies = []
+        for key, body in requests:
+            writer.write(b"POST / HTTP/1.1\r\nX-Key: %b\r\nContent-Length: %d\r\n\r\n%b" % (key, len(body), body))
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.partition(b"content-length: ")[2].partition(b"\r")[0])
+            bodies.append(await reader.readexactly(length))
+        writer.close()
+        return bodies
+
+    async with serving(app) as server, asyncio.timeout(20):
+        same = [(b"one", b"x"), (b"one", b"yy"), (b"one", b"zzz")]
+        assert await answers(server, same) == [b"one 1 x", b"one 1 yy", b"one 1 zzz"]
+        assert len(asked) == 1
+        assert await answers(server, same[:1]) == [b"one 1 x"]  # over a connection of its own
+        assert len(asked) == 2
+        assert await answers(server, [(b"one", b"x"), (b"two", b"x"), (b"two", b"x")]) == [
+            b"one 1 x", b"two 1 x", b"two 1 x"
+        ]  # fmt: skip
+        assert len(asked) == 4

@@ -10,7 +10,8 @@ import pytest_asyncio
 from sekisho.core.caller import BudgetWindow, ModelLimits, Scope
 from sekisho.core.clock import ManualClock
 from sekisho.core.errors import AccessDenied, InvalidRequest, StoreUnavailable, Unauthenticated
-from sekisho.identity.authenticate import Identity, find_key
+from sekisho.identity.authenticate import Identity
+from sekisho.identity.credential import find_credential, find_key
 from sekisho.identity.keys import hash_key, make_key, mask_key
 from sekisho.policy.access import may_use
 from sekisho.store.engine import Store, open_store
@@ -162,6 +163,24 @@ async def test_end_users_and_tags_come_between_the_organisation_and_the_installa
     assert (tag.rpm_limit, unknown) == (2, Scope(kind="tag", id="new"))
     without_tags = await identity.authenticate(bearer(await add_key(store)))
     assert await identity.widen(without_tags, None, []) == without_tags
+
+
+async def test_a_key_is_recalled_only_while_it_may_be_used(
+    store: Store, identity: Identity, clock: ManualClock
+) -> None:
+    key = await add_key(store, expires=clock.now() + 10)
+    credential = find_credential(bearer(key))
+    assert identity.recall(credential) is None  # it was never read
+    caller = await identity.recognise(credential)
+    assert identity.recall(credential) is caller
+    await store.keys.update(hash_key(key), {"blocked": True})
+    assert identity.recall(credential) is None
+    await store.keys.update(hash_key(key), {"blocked": False})
+    await identity.recognise(credential)
+    assert identity.recall(credential) is not None
+    clock.advance(10)
+    assert identity.recall(credential) is None
+    assert identity.recall(find_credential([])) is None
 
 
 async def test_a_customer_that_is_blocked_or_made_known_is_noticed_at_once(store: Store, identity: Identity) -> None:

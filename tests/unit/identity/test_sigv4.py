@@ -16,8 +16,9 @@ from msgspec.structs import replace
 
 from sekisho.core.clock import ManualClock
 from sekisho.core.errors import InvalidRequest, Unauthenticated
-from sekisho.identity.authenticate import Headers, Identity, find_key
-from sekisho.identity.aws_keys import KeyPair, SignedCallers, is_signature, read_access_key_id
+from sekisho.identity.authenticate import Identity
+from sekisho.identity.aws_keys import KeyPair, SignedCallers, read_access_key_id
+from sekisho.identity.credential import Credential, Headers, find_credential
 from sekisho.identity.keys import hash_key, make_key, mask_key
 from sekisho.identity.sigv4 import SignatureFault, SignedMessage, parse_authorization, verify_signature
 from sekisho.store.engine import Store
@@ -197,15 +198,15 @@ def pairs(message: SignedMessage) -> Headers:
 
 def prove(identity: Identity, message: SignedMessage) -> None:
     path, query = message.raw_path.encode(), message.query.encode()
-    identity.prove(signature(message), message.method, path, query, pairs(message), message.body)
+    identity.prove(signature(message).signature or "", message.method, path, query, pairs(message), message.body)
 
 
-def signature(message: SignedMessage) -> str:
+def signature(message: SignedMessage) -> Credential:
     """What stands where a key may stand."""
-    key = find_key(pairs(message))
-    assert key is not None
-    assert is_signature(key)
-    return key
+    credential = find_credential(pairs(message))
+    assert credential.signature is not None
+    assert credential.key_hash is None
+    return credential
 
 
 def clock_at(clock: ManualClock, message: SignedMessage) -> None:
@@ -270,7 +271,7 @@ class TestIdentity:
 
     async def test_a_broken_signature_is_refused(self, identity: Identity) -> None:
         with pytest.raises(Unauthenticated) as caught:
-            await identity.recognise("AWS4-HMAC-SHA256 nonsense")
+            await identity.recognise(Credential(signature="AWS4-HMAC-SHA256 nonsense"))
         assert caught.value.code == "IncompleteSignatureException"
 
     async def test_without_a_master_key_signatures_are_refused(self, store: Store, clock: ManualClock) -> None:
