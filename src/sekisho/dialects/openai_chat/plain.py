@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from sekisho.core.chat import Beginning, KnownTools, KnownTurns, Message, Part, Text, Tool, ToolCall, ToolResult
+from sekisho.core.chat import KnownTools, Message, Part, Text, Tool, ToolCall, ToolResult
 
 _Name = Annotated[str, Meta(min_length=1)]
 
@@ -81,45 +81,6 @@ def read_plain_tools(tools: bytes) -> KnownTools | None:
         Tool(name=told.name, description=told.description, schema=told.parameters, strict=told.strict)
         for told in functions
     )
-
-
-def read_known_messages(messages: Raw, known: Beginning) -> tuple[list[Text], list[Message], KnownTurns] | None:
-    """As `read_plain_messages`, of a conversation that begins as is known; also what it has in common with others.
-
-    None where it is not plain, and where it does not go on with the model's turn or has more of the system prompt.
-    """
-    turns = _find_turns(known)
-    if turns is None:
-        return None
-    rest = bytes(memoryview(messages)[known.end - known.start :])
-    if rest[:1] != b",":
-        return [*turns.system], [*turns], turns
-    more = _read_on(rest)
-    return None if more is None else ([*turns.system], turns + more, turns)
-
-
-def _find_turns(known: Beginning) -> KnownTurns | None:
-    """The turns of a beginning, read once; None where they are not plain."""
-    found: tuple[int, KnownTurns | None] = known.made.get(_find_turns, (known.start, None))
-    end, turns = found
-    if end == known.end or (turns is None and end > known.start):
-        return turns
-    if turns is None:
-        read = read_plain_messages(Raw(known.body[known.start : known.end] + b"]"))
-        if read is not None and read[1] and read[1][-1].role == "user":
-            turns = KnownTurns(read[1], read[0], {})
-    else:
-        more = _read_on(known.body[end : known.end] + b"]")
-        longer = more is not None and more[-1].role == "user"
-        turns = KnownTurns(turns + more, turns.system, turns.made.copy()) if more and longer else None
-    known.made[_find_turns] = known.end, turns
-    return turns
-
-
-def _read_on(rest: bytes) -> list[Message] | None:
-    """The turns after others, from the comma between them on; None where they are not plain."""
-    read = read_plain_messages(Raw(b"[" + rest[1:]))
-    return None if read is None or read[0] or not read[1] or read[1][0].role != "assistant" else read[1]
 
 
 def read_plain_messages(messages: Raw) -> tuple[list[Text], list[Message]] | None:

@@ -18,6 +18,7 @@ from sekisho.dialects.common.fields import (
     read_text,
     refuse_deep_nesting,
 )
+from sekisho.dialects.common.known_turns import read_known_turns
 from sekisho.dialects.common.members import decode_members
 from sekisho.dialects.common.memo import Memo
 from sekisho.dialects.common.openai_fields import (
@@ -32,7 +33,7 @@ from sekisho.dialects.common.openai_fields import (
 from sekisho.dialects.common.wishes import is_gateway_field
 from sekisho.dialects.openai_chat.messages import read_messages
 from sekisho.dialects.openai_chat.options import read_reasoning, read_response_format, read_tool_choice, read_tools
-from sekisho.dialects.openai_chat.plain import read_known_messages, read_plain_messages, read_plain_tools
+from sekisho.dialects.openai_chat.plain import read_plain_messages, read_plain_tools
 
 _Fields = dict[str, object]
 
@@ -104,7 +105,7 @@ def _read_conversation(
     members: Mapping[str, Raw], beginning: Beginning | None
 ) -> tuple[list[Text], list[Message], KnownTurns | None]:
     messages = members.get("messages", Raw(b"null"))
-    if beginning is not None and (known := read_known_messages(messages, beginning)) is not None:
+    if beginning is not None and (known := read_known_turns(messages, beginning, read_plain_messages)) is not None:
         return known
     if (plain := read_plain_messages(messages)) is not None:
         return *plain, None

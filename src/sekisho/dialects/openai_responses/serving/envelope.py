@@ -56,7 +56,7 @@ def read_call(inbound: Inbound) -> ClientCall:
         beginning=known,
         family=FAMILY,
         path=path,
-        read=partial(read_chat, members, path),
+        read=partial(read_chat, members, path, known),
         opening=_read_opening(members, envelope.instructions, known),
         max_output_tokens=read_optional(envelope.max_output_tokens, "max_output_tokens", read_positive),
         stream=not path.endswith((COMPACT, COUNT)) and bool(read_optional(envelope.stream, "stream", read_flag)),
@@ -71,7 +71,7 @@ def read_call(inbound: Inbound) -> ClientCall:
 def bind_body(call: ClientCall, body: bytes) -> None:
     """Makes `body` the call's own, and what is read of it."""
     call.body, call.members, call.beginning = read_conversation(body, "input")
-    call.read = partial(read_chat, call.members, call.path)
+    call.read = partial(read_chat, call.members, call.path, call.beginning)
     call.known = None
     call.opening = _read_opening(call.members, _envelope.read(call.members, body).instructions, call.beginning)
 

@@ -5,9 +5,10 @@ from typing import Final
 
 from msgspec import Raw
 
-from sekisho.core.chat import ChatRequest, Message, Text
+from sekisho.core.chat import Beginning, ChatRequest, KnownTurns, Message, Text
 from sekisho.core.errors import InvalidRequest
 from sekisho.dialects.common.fields import read_flag, read_integer, read_name, read_number, read_text
+from sekisho.dialects.common.known_turns import read_known_turns
 from sekisho.dialects.common.members import decode_members
 from sekisho.dialects.common.wishes import read_optional
 from sekisho.dialects.openai_responses.names import COMPACT, COUNT, TRIGGER
@@ -19,6 +20,7 @@ from sekisho.dialects.openai_responses.serving.options import (
     read_response_format,
     refuse_kept_state,
 )
+from sekisho.dialects.openai_responses.serving.plain import read_plain_items
 
 _SUMMARISE: Final = (
     "Summarise the conversation so far, so that the work can be continued from your summary alone by someone who has "
@@ -28,24 +30,31 @@ _SUMMARISE: Final = (
 )
 
 
-def read_chat(members: Mapping[str, Raw], path: str) -> ChatRequest:
+def read_chat(members: Mapping[str, Raw], path: str, beginning: Beginning | None = None) -> ChatRequest:
     """The conversation and everything that decides its answer.
 
     Args:
         members: The request body's.
         path: The endpoint's path, which says what is asked for.
+        beginning: What is known of how the conversation begins.
 
     Raises:
         InvalidRequest: Naming the field; Unsupported for what cannot be had here.
     """
-    fields = decode_members({name: raw for name, raw in members.items() if name != "tools"})
+    plain = _read_plain(members, beginning)
+    left_out = ("tools",) if plain is None else ("tools", "input")
+    fields = decode_members({name: raw for name, raw in members.items() if name not in left_out})
     refuse_kept_state(fields)
     directory = read_directory(members.get("tools"), fields.get("input"))
     conversation = Conversation(directory)
     instructions = read_optional(fields.get("instructions"), "instructions", read_text)
     if instructions:
         conversation.system.append(Text(text=instructions))
-    conversation.read(fields.get("input"))
+    if plain is None:
+        conversation.read(fields.get("input"))
+    else:
+        conversation.system += plain[0]
+        conversation.turns = plain[1]
     if not conversation.turns and not path.endswith(COUNT):
         raise InvalidRequest("`input` holds no message: send at least one.", param="input")
     if path.endswith(COMPACT) or _ends_with_trigger(fields.get("input")):
@@ -55,6 +64,7 @@ def read_chat(members: Mapping[str, Raw], path: str) -> ChatRequest:
     return ChatRequest(
         system=conversation.system,
         messages=conversation.turns,
+        known=None if plain is None else plain[2],
         tools=directory.tools,
         tool_choice=tool_choice,
         parallel_tool_calls=read_optional(fields.get("parallel_tool_calls"), "parallel_tool_calls", read_flag),
@@ -69,6 +79,17 @@ def read_chat(members: Mapping[str, Raw], path: str) -> ChatRequest:
     )
 
 
+def _read_plain(
+    members: Mapping[str, Raw], beginning: Beginning | None
+) -> tuple[list[Text], list[Message], KnownTurns | None] | None:
+    """The texts of system messages, turns, and those that others have, too; None for input that is not plain."""
+    items = members.get("input", Raw(b"null"))
+    if beginning is not None and (known := read_known_turns(items, beginning, read_plain_items)) is not None:
+        return known
+    plain = read_plain_items(items)
+    return None if plain is None else (*plain, None)
+
+
 def read_positive(value: object, path: str) -> int:
     """A number of at least one."""
     return read_integer(value, path, minimum=1)
@@ -77,8 +98,8 @@ def read_positive(value: object, path: str) -> int:
 def _ask_for_summary(conversation: Conversation) -> ChatRequest:
     """The conversation with the wish for a summary at its end. Its tools are left out: none shall be called."""
     turns, wish = conversation.turns, Text(text=_SUMMARISE)
-    if turns[-1].role == "user":
-        turns[-1].parts.append(wish)
+    if turns[-1].role == "user":  # which may be shared with other calls
+        turns[-1] = Message(role="user", parts=[*turns[-1].parts, wish])
     else:
         turns.append(Message(role="user", parts=[wish]))
     return ChatRequest(system=conversation.system, messages=turns, omitted=_each_once(conversation.omitted))
