@@ -26,13 +26,14 @@ from sekisho.core.chat import ClientCall
 from sekisho.core.clock import Clock, SystemClock
 from sekisho.core.target import ProviderEnvironment
 from sekisho.core.usage import Usage
-from sekisho.gateway.limits import tell_limits
+from sekisho.core.wire import Endpoint
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.gateway.planning import Planner
 from sekisho.gateway.queueing import Queue
 from sekisho.gateway.record import CallRecord
 from sekisho.gateway.roads import World
+from sekisho.gateway.standing import Standings
 from sekisho.gateway.traffic import Traffic
 from sekisho.http.client import UpstreamClient
 from sekisho.identity.authenticate import Identity
@@ -41,10 +42,10 @@ from sekisho.ledger.estimate import Estimator, weigh_call
 from sekisho.ledger.ledger import Ledger
 from sekisho.ledger.lessor import Lessor
 from sekisho.ledger.rates import RateLimits
-from sekisho.policy.naming import choose_model
 from sekisho.store.engine import Store, open_store
 from sekisho.store.records import KeyRecord, OrganizationRecord, ProjectRecord, TeamRecord, UserRecord
 
+_ENDPOINT = Endpoint(path="/v1/chat/completions", call_type="acompletion")
 _MODEL = "claude-sonnet-4-5"
 _UPSTREAM = "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 _BODY = b'{"model":"claude-sonnet-4-5","messages":[{"role":"user","content":"%s"}]}' % (b"Why is the sky blue? " * 200)
@@ -109,6 +110,7 @@ class Gate:
         self.identity = Identity(store, clock, "sk-" + "0" * 32)
         self.rates = RateLimits(clock)
         self.ledger = Ledger(clock, Lessor(store.escrow, clock), self.rates, 402)
+        self.standings = Standings(lambda world, _caller, _models: world, self.rates)
         self.estimator = Estimator()
         traffic = Traffic(clock)
         self.access = UpstreamAccess(UpstreamClient(), {}, traffic, Queue(traffic), Random(1))
@@ -116,10 +118,10 @@ class Gate:
 
     async def pass_call(self, header: tuple[bytes, bytes], call: ClientCall) -> None:
         """One call, as `gateway/lifecycle.py` leads it."""
-        watch, snapshot = self.watch, self.world.snapshot
+        watch = self.watch
         watch.start()
         record, meter = (
-            CallRecord(clock=self.clock, call_type="acompletion", client_ip="203.0.113.7"),
+            CallRecord(endpoint=_ENDPOINT, clock=self.clock, client_ip="203.0.113.7"),
             Meter(self.estimator),
         )
         watch.stop("begin")
@@ -127,15 +129,15 @@ class Gate:
         watch.stop("authenticate")
         record.call = call
         caller = record.caller = await self.identity.widen(caller, call.end_user, call.tags)
-        model = record.model = choose_model(snapshot, caller, call.model)
-        record.tell_limits = partial(tell_limits, self.rates, caller.scopes, model.group)
+        standing = self.standings.find(self.world, caller, call)
+        record.recognise(standing)
         watch.stop("widen, choose the model")
         meter.owner, meter.request_bytes = caller.owner, weigh_call(call)
         planner = Planner(self.world, caller, call, "chat", self.access, self.estimator, meter)
-        plan = planner.plan(model.group)
+        plan = planner.plan(record.requested)
         future = plan.future
         watch.stop("find roads, forecast")
-        hold = await self.ledger.hold(caller.scopes, future.ask, model.group)
+        hold = await self.ledger.hold(caller.scopes, future.ask, record.requested)
         held = future.hold_with(hold)
         watch.stop("reserve")
         record.booked, record.ceiling = hold.booked, held.ceiling
@@ -148,13 +150,14 @@ class Gate:
         watch.start()
         record.first_byte()
         meter.report(_USAGE)
-        hold.settle(meter.usage.total, meter.cost or 0)
+        record.charge(meter)
+        hold.settle(record.usage.total, record.cost or 0)
         watch.stop("count what was used")
-        record.tell_limits()
+        standing.tell_limits()
         watch.stop("tell the limits")
         self.ledger.end(hold)
         watch.stop("settle")
-        self.store.journal.record(record.row(meter), record.booked)
+        self.store.journal.record(record.row(), record.booked)
         watch.stop("write down the end")
 
 

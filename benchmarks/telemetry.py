@@ -14,7 +14,8 @@ from sekisho.core.caller import Caller, Scope
 from sekisho.core.chat import ChatRequest, ClientCall
 from sekisho.core.ids import new_id
 from sekisho.core.usage import Usage
-from sekisho.telemetry.calls import Attempt, EndedCall
+from sekisho.core.wire import Endpoint
+from sekisho.telemetry.calls import Attempt, Call
 from sekisho.telemetry.counts import open_counts
 from sekisho.telemetry.destinations import Destination, Export
 from sekisho.telemetry.exporter import Answer, Exporter
@@ -26,6 +27,7 @@ from sekisho.telemetry.telling import Telemetry
 _CALLS = 10_000
 _ROUNDS = 7
 _MODEL = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+_ENDPOINT = Endpoint(path="/v1/chat/completions", call_type="acompletion")
 _CALLER = Caller(
     role="internal_user",
     key_hash="ab" * 32,
@@ -39,7 +41,7 @@ _CALLER = Caller(
 )
 
 
-def _make_calls() -> list[EndedCall]:
+def _make_calls() -> list[Call]:
     """Calls of a hundred sessions, each with tokens and a cost of its own."""
     attempt = Attempt(
         deployment_id="d" * 64,
@@ -53,10 +55,9 @@ def _make_calls() -> list[EndedCall]:
         status=200,
     )
     return [
-        EndedCall(
+        Call(
             id=new_id(1.7e9 + number),
-            operation="chat",
-            route="/v1/chat/completions",
+            endpoint=_ENDPOINT,
             started=1.7e9 + number / 100,
             seconds=1.25,
             waited=0.9,
@@ -65,12 +66,9 @@ def _make_calls() -> list[EndedCall]:
             call=_make_client_call(number % 100),
             requested="sonnet",
             group="sonnet",
-            target=None,
             usage=Usage(input=900 + number % 1000, output=50 + number % 333, cache_read=20_000 + number),
             cost=1_000_000 + number,
             output_cost=100_000 + number,
-            error=None,
-            retries=0,
             attempts=[attempt],
         )
         for number in range(_CALLS)
@@ -99,14 +97,14 @@ def _report(name: str, figures: list[float]) -> None:
     print(f"{name:<44}{min(figures) / _CALLS * 1e6:8.2f} µs per call")
 
 
-def _time(work: Callable[[EndedCall], object], calls: list[EndedCall]) -> float:
+def _time(work: Callable[[Call], object], calls: list[Call]) -> float:
     began = process_time()
     for call in calls:
         work(call)
     return process_time() - began
 
 
-async def _time_all(calls: list[EndedCall], metrics: Metrics) -> float:
+async def _time_all(calls: list[Call], metrics: Metrics) -> float:
     """Tell of the calls, and send the spans to nobody, as the gateway does it."""
     destination = Destination(name="otel", url="http://localhost/v1/traces", headers={})
     export = Export(destinations=(destination,), resource={"service.name": "sekisho"}, queue=_CALLS)

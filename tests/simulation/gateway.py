@@ -22,8 +22,8 @@ from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.ways import Candidate, Roads
 from sekisho.http.client import UpstreamClient
 from sekisho.ledger.estimate import Estimator
-from sekisho.policy.naming import ChosenModel
 from tests.simulation.bedrock import FACTS, Bedrock, Place, Prompt
+from tests.support.ended import ENDPOINT
 from tests.support.routing import StillRoad, make_deployment, make_target
 
 GROUP = "sonnet"
@@ -70,9 +70,7 @@ class Gateway:
     async def serve(self, prompt: Prompt, team: str, agent: str, request_bytes: int) -> Served:
         """Have one call answered. Raises SekishoError: what the agent is told."""
         caller = Caller(role="internal_user", key_hash=agent, team_id=team)
-        record = CallRecord(
-            clock=self._clock, call_type="chat", client_ip=None, caller=caller, model=ChosenModel(GROUP, GROUP)
-        )
+        record = CallRecord(clock=self._clock, endpoint=ENDPOINT, client_ip=None, caller=caller, requested=GROUP)
         meter = Meter(self._estimator)
         meter.owner, meter.request_bytes = caller.owner, request_bytes
         call = _make_call(prompt)

@@ -5,8 +5,10 @@ from typing import Any
 from sekisho.core.caller import Caller, Scope
 from sekisho.core.chat import ClientCall
 from sekisho.core.usage import Usage
-from sekisho.telemetry.calls import Attempt, EndedCall
+from sekisho.core.wire import Endpoint
+from sekisho.telemetry.calls import Attempt, Call
 
+ENDPOINT = Endpoint(path="/v1/chat/completions", call_type="acompletion")
 CALL_ID = "01901234-5678-7abc-8def-0123456789ab"
 KEY_HASH = "ab" * 32
 
@@ -67,12 +69,11 @@ def attempt(**fields: Any) -> Attempt:
     return Attempt(**{**known, **fields})
 
 
-def ended(**fields: Any) -> EndedCall:
+def ended(**fields: Any) -> Call:
     """A chat that succeeded: it took 1.25 s, of which 0.9 were the upstream's until it answered."""
     known: dict[str, Any] = {
         "id": CALL_ID,
-        "operation": "chat",
-        "route": "/v1/chat/completions",
+        "endpoint": ENDPOINT,
         "started": 1_700_000_000.0,
         "seconds": 1.25,
         "waited": 0.9,
@@ -89,4 +90,4 @@ def ended(**fields: Any) -> EndedCall:
         "retries": 0,
         "attempts": [attempt()],
     }
-    return EndedCall(**{**known, **fields})
+    return Call(**{**known, **fields})

@@ -6,7 +6,7 @@ on, Qwen Code calls itself `claude-cli` on Anthropic's API). They still tell the
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 _INTRODUCTIONS: Final = (
     ("you are claude code", "claude-code"),
@@ -26,8 +26,8 @@ _INTRODUCTIONS: Final = (
 _IN_CODEX: Final = "running in the codex cli"
 """Stands in the first sentence of Codex's prompts, which begins differently for each family of models."""
 _FIRST_WORDS: Final = 200
-_LONGEST: Final = 500
-"""Characters of a header that are looked at."""
+LONGEST_SIGN: Final = 500
+"""Characters of a header that are to be looked at."""
 
 _PRODUCTS: Final = {
     "claude-cli": "claude-code",
@@ -49,23 +49,29 @@ _PRODUCT: Final = re.compile(r"(?:^|app/)([a-z][a-z-]*)[a-z_]*[/#](\d[\w.+-]{0,6
 _TITLES: Final = {"kilo code": "kilo", "cline": "cline", "opencode": "opencode", "roo code": "roo-code"}
 
 
-def recognise_agent(
-    user_agent: str, originator: str, title: str, system: str, *, claude_code: bool
-) -> tuple[str | None, str | None]:
-    """The agent's name and version, each where they can be told by these headers and the system prompt.
+class Signs(NamedTuple):
+    """What a request's headers show of its agent.
 
-    `claude_code` is whether there is a header that only Claude Code sends. An agent looks the same in all its calls, so
-    that this is found out once.
+    claude_code: whether there is a header that only Claude Code sends.
     """
-    return _recognise(
-        user_agent[:_LONGEST], originator[:_LONGEST], title[:_LONGEST], system[:_FIRST_WORDS], claude_code
-    )
+
+    user_agent: str = ""
+    originator: str = ""
+    title: str = ""
+    claude_code: bool = False
+
+
+def recognise_agent(signs: Signs, system: str) -> tuple[str | None, str | None]:
+    """The agent's name and version, each where they can be told by these signs and the system prompt.
+
+    An agent looks the same in all its calls, so that this is found out once.
+    """
+    return _recognise(signs, system[:_FIRST_WORDS])
 
 
 @lru_cache(maxsize=2048)
-def _recognise(
-    user_agent: str, originator: str, title: str, first_words: str, claude_code: bool
-) -> tuple[str | None, str | None]:
+def _recognise(signs: Signs, first_words: str) -> tuple[str | None, str | None]:
+    user_agent, originator, title, claude_code = signs
     named, version = _read_user_agent(user_agent)
     agent = _read_introduction(first_words) or ("claude-code" if claude_code else _read_headers(originator, title))
     agent = agent or named

@@ -1,12 +1,16 @@
 """Who and what a call belongs to beyond its key: session, agent, end user, tags; and the wishes carried in headers."""
 
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
+
+from msgspec import Struct
 
 from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall, Opening
 from sekisho.core.errors import InvalidRequest
-from sekisho.gateway.agents import recognise_agent
+from sekisho.core.wire import HeaderPairs
+from sekisho.gateway.agents import LONGEST_SIGN, Signs, recognise_agent
 from sekisho.gateway.exchange import Exchange
 
 _MAX_LENGTH = 250
@@ -50,66 +54,91 @@ _VENDOR_PREFIX, _VENDOR_SUFFIX = b"x-", b"-session-id"
 """LiteLLM takes any `x-<vendor>-session-id`; here it counts when nothing else names the session."""
 
 
+class _Told(Struct, frozen=True):
+    """What the headers tell; None where they tell nothing.
+
+    agent: its name and version, where the client says them itself. signs: what there is to see of it otherwise.
+    """
+
+    session: str | None
+    agent_id: str | None
+    parent: str | None
+    end_user: str | None
+    tags: tuple[str, ...]
+    retries: int | None
+    timeout: float | None
+    priority: int | None
+    agent: tuple[str | None, str | None] | None
+    signs: Signs
+
+
 def read_wishes(exchange: Exchange, call: ClientCall, caller: Caller) -> None:
     """Take what the request's headers and the conversation's opening say into the call; a header wins over the body.
 
     Raises InvalidRequest for a header that is not of its type.
     """
-    told = _read_headers(exchange)
-    _attribute(call, caller, told)
-    if "agent" in told:
-        agent, _, version = told["agent"].strip().partition("/")
-        call.agent, call.agent_version = _tidy(agent), _tidy(version)
-    else:
-        call.agent, call.agent_version = recognise_agent(
-            told.get("user agent", ""),
-            told.get("originator", ""),
-            told.get("title", ""),
-            call.opening.system,
-            claude_code=_CLAUDE_CODE in exchange.named,
-        )
-    if "retries" in told:
-        call.num_retries = int(_number("x-litellm-num-retries", told["retries"]))
-    if "timeout" in told:
-        call.timeout = _number("x-litellm-timeout", told["timeout"])
-    if "priority" in told:
-        call.priority = int(_number("x-litellm-priority", told["priority"]))
+    told, opening = exchange.recall(_read_headers), call.opening
+    call.session_id = told.session or _tidy(call.session_id) or fingerprint(caller.owner, opening)
+    call.agent, call.agent_version = told.agent or recognise_agent(told.signs, opening.system)
+    if told.agent_id is not None and told.agent_id != call.session_id:  # Codex's main thread is its session
+        call.agent_id = told.agent_id
+    if told.parent is not None:
+        call.parent_id = told.parent
+    if told.end_user is not None or call.end_user is not None:
+        call.end_user = told.end_user or _tidy(call.end_user)
+    if call.tags or told.tags:
+        call.tags = _tidy_tags([*call.tags, *told.tags])
+    if told.retries is not None:
+        call.num_retries = told.retries
+    if told.timeout is not None:
+        call.timeout = told.timeout
+    if told.priority is not None:
+        call.priority = told.priority
 
 
-def _read_headers(exchange: Exchange) -> dict[str, str]:
-    """What the headers tell: a request has a dozen of them, and two or three of these."""
-    told: dict[str, str] = {}
+def _read_headers(headers: HeaderPairs) -> _Told:
+    """What the headers tell. Raises InvalidRequest for one that is not of its type."""
+    found = _find_headers(headers)
+    agent, _, version = found.get("agent", "").strip().partition("/")
+    return _Told(
+        session=_tidy(found.get("session")),
+        agent_id=_tidy(found.get("agent id")),
+        parent=_tidy(found.get("parent")),
+        end_user=_tidy(found.get("end user")),
+        tags=tuple(found.get("tags", "").split(",")) if "tags" in found else (),
+        retries=int(_number("x-litellm-num-retries", found["retries"])) if "retries" in found else None,
+        timeout=_number("x-litellm-timeout", found["timeout"]) if "timeout" in found else None,
+        priority=int(_number("x-litellm-priority", found["priority"])) if "priority" in found else None,
+        agent=(_tidy(agent), _tidy(version)) if "agent" in found else None,
+        signs=Signs(
+            found.get("user agent", "")[:LONGEST_SIGN],
+            found.get("originator", "")[:LONGEST_SIGN],
+            found.get("title", "")[:LONGEST_SIGN],
+            any(name == _CLAUDE_CODE for name, _ in headers),
+        ),
+    )
+
+
+def _find_headers(headers: HeaderPairs) -> dict[str, str]:
+    """The texts that count, by what they tell (`_HEADERS`)."""
+    found: dict[str, str] = {}
     ranks: dict[str, int] = {}
-    named = exchange.named
-    for name in _PLACES.keys() & named.keys():
-        what, rank = _PLACES[name]
-        value = named[name] or _find_second(exchange, name)
-        if value and (what not in ranks or rank < ranks[what]):
-            told[what], ranks[what] = value.decode("latin-1"), rank
-    if "session" not in told and b"\n".join(named).find(_VENDOR_SUFFIX) >= 0:
-        for name, value in exchange.headers:
+    for name, value in headers:
+        if value and name in _PLACES:
+            what, rank = _PLACES[name]
+            if what not in ranks or rank < ranks[what]:
+                found[what], ranks[what] = value.decode("latin-1"), rank
+    if "session" not in found:
+        for name, value in headers:
             if value and name.endswith(_VENDOR_SUFFIX) and name.startswith(_VENDOR_PREFIX) and b"parent" not in name:
-                told["session"] = value.decode("latin-1")
+                found["session"] = value.decode("latin-1")
                 break
-    return told
+    return found
 
 
-def _find_second(exchange: Exchange, name: bytes) -> bytes:
-    """What a header says whose first line is empty; empty if there is no other."""
-    return next((value for each, value in exchange.headers if each == name and value), b"")
-
-
-def _attribute(call: ClientCall, caller: Caller, told: dict[str, str]) -> None:
-    call.session_id = _tidy(told.get("session") or call.session_id) or fingerprint(caller.owner, call.opening)
-    if "agent id" in told:
-        agent_id = _tidy(told["agent id"])
-        call.agent_id = agent_id if agent_id != call.session_id else None  # Codex's main thread is its session
-    if "parent" in told:
-        call.parent_id = _tidy(told["parent"])
-    call.end_user = _tidy(told.get("end user") or call.end_user)
-    if call.tags or "tags" in told:
-        tags = [*call.tags, *told.get("tags", "").split(",")]
-        call.tags = list(dict.fromkeys(tidy for tag in tags if (tidy := _tidy(tag))))
+def _tidy_tags(tags: Iterable[str]) -> list[str]:
+    """Each once, in their order."""
+    return list(dict.fromkeys(tidy for tag in tags if (tidy := _tidy(tag))))
 
 
 def fingerprint(owner: str, opening: Opening) -> str | None:

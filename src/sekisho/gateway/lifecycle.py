@@ -23,7 +23,7 @@ from sekisho.telemetry.log import log_call_failure, log_crash
 
 async def live(exchange: Exchange, route: Route, rooms: Rooms) -> None:
     """Carry one call through its life. Whatever the way out, what was used is settled and one usage row is left."""
-    record = CallRecord(clock=rooms.clock, call_type=route.endpoint.call_type, client_ip=exchange.client_ip)
+    record = CallRecord(endpoint=route.endpoint, clock=rooms.clock, client_ip=exchange.client_ip)
     meter = Meter(rooms.estimator)
     try:
         await _serve(exchange, route, record, meter, rooms)
@@ -38,9 +38,9 @@ async def live(exchange: Exchange, route: Route, rooms: Rooms) -> None:
         log_crash(record.id)
     finally:  # before the refusal goes out: a client must not hear of a call that a crash could still lose
         if record.caller is not None:
-            rooms.journal.record(record.row(meter), record.booked)
+            rooms.journal.record(record.row(), record.booked)
             rooms.soft_budgets.notice(record.caller.scopes, record.booked)
-        tell_end(rooms.telemetry, record, meter, exchange, route.endpoint)
+        tell_end(rooms.telemetry, record, exchange)
     if record.error is not None:
         await refuse(exchange, route.dialect, record, record.error)
 
@@ -55,7 +55,7 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
     if route.continues:
         await rooms.continuity.resume(caller.owner, route.dialect, call)
     standing = rooms.standings.find(world, caller, call)
-    record.recognise(standing.model, standing.billed, standing.tell_limits)
+    record.recognise(standing)
     meter.owner, meter.request_bytes = standing.owner, weigh_call(call)
     planner = Planner(standing.world, caller, call, operation, rooms.access, rooms.estimator, meter)
     plan, hold = await hold_first(rooms.ledger, planner, standing.model.group)
@@ -67,7 +67,8 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
         with exchange.cancelled_on_hangup():
             await SERVICES[operation](work)
     finally:
-        hold.settle(meter.usage.total, meter.cost or 0)
+        record.charge(meter)
+        hold.settle(record.usage.total, record.cost or 0)
         record.booked, record.overrun = hold.booked, hold.overrun
         rooms.ledger.end(hold)
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from math import ceil
 
 from sekisho.core.caller import Scope
-from sekisho.gateway.record import RawHeaders
 from sekisho.ledger.rates import RateLimits
+
+RawHeaders = list[tuple[bytes, bytes]]
 
 
 def tell_limits(rates: RateLimits, scopes: Sequence[Scope], group: str) -> RawHeaders:

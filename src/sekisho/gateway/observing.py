@@ -5,56 +5,40 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from sekisho.core.errors import AccessDenied, CallerError, SekishoError
-from sekisho.core.wire import Endpoint
+from sekisho.core.wire import HeaderPairs
 from sekisho.gateway.exchange import Exchange
-from sekisho.gateway.meter import Meter
 from sekisho.gateway.record import CallRecord
 from sekisho.http.client import UpstreamClient
 from sekisho.http.failures import CallFailed, Timeouts
 from sekisho.identity.authenticate import Identity
 from sekisho.identity.rights import check_route, sees_everything
-from sekisho.telemetry.calls import EndedCall
 from sekisho.telemetry.exporter import Answer, Post
 from sekisho.telemetry.exposition import CONTENT_TYPE, write_metrics
 from sekisho.telemetry.telling import Telemetry
+from sekisho.telemetry.traceparent import TraceParent, read_traceparent
 
 METRICS_PATHS: Final = frozenset({"/metrics", "/metrics/"})
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
+_TRACE_CONTEXT: Final = frozenset({b"traceparent", b"tracestate"})
 _MILLION: Final = 10**6
 _MOST_ANSWER_BYTES: Final = 64 * 1024
 
 
-def tell_end(telemetry: Telemetry, record: CallRecord, meter: Meter, exchange: Exchange, endpoint: Endpoint) -> None:
+def tell_end(telemetry: Telemetry, record: CallRecord, exchange: Exchange) -> None:
     """Tell of a call that is over, for whatever reason."""
-    usage, price, traced = meter.usage, meter.price, telemetry.traces
-    output_cost = 0
-    if traced and price is not None:
-        rates = price.rates_for(usage.prompt) if price.tiers else price.base
-        output_cost = usage.output * rates.output // _MILLION
-    telemetry.tell(
-        EndedCall(
-            id=record.id,
-            operation=endpoint.operation,
-            route=endpoint.path,
-            started=record.started,
-            seconds=record.clock.monotonic() - record.started_monotonic,
-            waited=record.waited,
-            first_byte_after=record.first_byte_after,
-            caller=record.caller,
-            call=record.call,
-            requested=record.model.group if record.model is not None else "",
-            group=record.group or "",
-            target=record.target,
-            usage=usage,
-            cost=meter.cost,
-            output_cost=output_cost,
-            error=record.error,
-            retries=record.retries,
-            attempts=record.attempts,
-            traceparent=exchange.header(b"traceparent") if traced else None,
-            tracestate=exchange.header(b"tracestate") if traced else None,
-        )
-    )
+    record.seconds = record.clock.monotonic() - record.started_monotonic
+    if telemetry.traces:
+        record.parent, price = exchange.recall(_find_parent), record.price
+        if price is not None:
+            rates = price.rates_for(record.usage.prompt) if price.tiers else price.base
+            record.output_cost = record.usage.output * rates.output // _MILLION
+    telemetry.tell(record)
+
+
+def _find_parent(headers: HeaderPairs) -> TraceParent | None:
+    """The client's own span, if the headers tell of one."""
+    told = {name: value.decode("latin-1") for name, value in reversed(headers) if name in _TRACE_CONTEXT}
+    return read_traceparent(told.get(b"traceparent"), told.get(b"tracestate"))
 
 
 class MetricsPage:

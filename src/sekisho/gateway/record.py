@@ -1,8 +1,9 @@
 """What happened to one call, gathered while it lives: the usage row, and the response headers that tell the client."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Final
 
 from msgspec import Struct
 
@@ -11,20 +12,18 @@ from sekisho.core.chat import ChatRequest, ClientCall
 from sekisho.core.clock import Clock
 from sekisho.core.errors import ClientGone, SekishoError
 from sekisho.core.ids import new_id
+from sekisho.core.money import Price
 from sekisho.core.target import Target
 from sekisho.core.usage import Usage
+from sekisho.gateway.limits import RawHeaders
 from sekisho.gateway.meter import Meter
+from sekisho.gateway.standing import Standing, name_caller
 from sekisho.policy.naming import ChosenModel
-from sekisho.store.records import UsageAttempt, UsageCaller, UsageRoad, UsageRow
-from sekisho.telemetry.calls import Attempt
-
-RawHeaders = list[tuple[bytes, bytes]]
+from sekisho.store.records import UsageAttempt, UsageRoad, UsageRow
+from sekisho.telemetry.calls import Attempt, Call
 
 _NANO = 10**9
-
-
-def _tell_nothing() -> RawHeaders:
-    return []
+_NO_DETOUR: Final = [(b"x-litellm-attempted-retries", b"0"), (b"x-litellm-attempted-fallbacks", b"0")]
 
 
 class _Outcome(Struct, frozen=True):
@@ -52,42 +51,29 @@ def _end_of(error: SekishoError | None) -> _Outcome:
     return _Outcome("client_closed" if isinstance(error, ClientGone) else "failure", error.status, _class_of(error))
 
 
-class CallRecord(Struct):
-    """One call's facts.
+class CallRecord(Call, kw_only=True):
+    """One call's facts, with those that only its usage row and the response headers tell.
 
-    attempts: every attempt at an upstream, in their order.
-    billed: the caller as usage rows name it, once it is known.
-    waited: how many seconds were spent waiting for upstreams, and queued, of these, in line for room at one.
+    standing: what it has in common with others, once that is known; model: what it asks for.
+    price: that of the upstream that took the call, in the end.
+    queued: how many of the seconds that were `waited` were spent in line for room at an upstream.
     ceiling: the output limit that a budget has set, in tokens.
-    tell_limits: the headers that say how much the caller may still do.
     booked: the accounts that pay for the call, and whether each is leased; none before it is held.
     overrun: by how many nano-dollars it cost more than was held.
     lost: what was written down before the request left last: the row to book if the end is never told.
     """
 
     clock: Clock
-    call_type: str
     client_ip: str | None
-    id: str = ""
-    started: float = 0.0
     started_monotonic: float = 0.0
-    caller: Caller | None = None
-    billed: UsageCaller | None = None
-    call: ClientCall | None = None
+    standing: Standing | None = None
     model: ChosenModel | None = None
-    target: Target | None = None
-    group: str | None = None
-    attempts: list[Attempt] = []
-    retries: int = 0
     fallbacks: int = 0
     dropped: tuple[str, ...] = ()
-    waited: float = 0.0
     queued: float = 0.0
     queued_since: float | None = None
-    first_byte_after: float | None = None
-    error: SekishoError | None = None
+    price: Price | None = None
     ceiling: int | None = None
-    tell_limits: Callable[[], RawHeaders] = _tell_nothing
     booked: Mapping[str, bool] = {}
     overrun: int = 0
     lost: UsageRow | None = None
@@ -97,15 +83,15 @@ class CallRecord(Struct):
         self.started_monotonic = self.clock.monotonic()
         self.id = new_id(self.started)
 
-    def recognise(self, model: ChosenModel, billed: UsageCaller, tell_limits: Callable[[], RawHeaders]) -> None:
+    def recognise(self, standing: Standing) -> None:
         """It is known what the caller wants, and may have."""
-        self.model, self.billed, self.tell_limits = model, billed, tell_limits
+        self.standing, self.model, self.requested = standing, standing.model, standing.model.group
 
     def begin_attempt(self, target: Target, group: str) -> Attempt:
         """An attempt begins; whatever comes before the first is neither a retry nor a fallback."""
         if self.attempts:
             self.retries += 1
-        if group not in (self.group, self.model.group if self.model else group):
+        if group not in (self.group, self.requested or group):
             self.fallbacks += 1
         self.target, self.group = target, group
         attempt = Attempt(
@@ -159,6 +145,10 @@ class CallRecord(Struct):
         """Milliseconds since the call came in."""
         return int((self.clock.monotonic() - self.started_monotonic) * 1000)
 
+    def charge(self, meter: Meter) -> None:
+        """What it has used is known."""
+        self.usage, self.cost, self.estimated, self.price = meter.usage, meter.cost, meter.estimated, meter.price
+
     def headers(self) -> RawHeaders:
         """LiteLLM's response headers and ours, but for money."""
         elapsed = self.clock.monotonic() - self.started_monotonic
@@ -167,9 +157,12 @@ class CallRecord(Struct):
         headers = [
             (b"x-litellm-call-id", self.id.encode()),
             (b"x-sekisho-overhead-ms", b"%.2f" % ((elapsed - waited) * 1000)),
-            (b"x-litellm-attempted-retries", b"%d" % self.retries if self.retries else b"0"),
-            (b"x-litellm-attempted-fallbacks", b"%d" % self.fallbacks if self.fallbacks else b"0"),
         ]
+        if self.retries or self.fallbacks:
+            headers.append((b"x-litellm-attempted-retries", b"%d" % self.retries))
+            headers.append((b"x-litellm-attempted-fallbacks", b"%d" % self.fallbacks))
+        else:
+            headers += _NO_DETOUR
         if (target := self.target) is not None:
             headers += _name_target(target.deployment_id, target.model_name)
             if target.simulated:
@@ -182,7 +175,9 @@ class CallRecord(Struct):
             headers.append((b"x-sekisho-dropped-params", _header_value(", ".join(self.dropped))))
         if self.model is not None and self.model.warning:
             headers.append((b"x-sekisho-warning", _header_value(self.model.warning)))
-        return headers + self.tell_limits()
+        if self.standing is not None:
+            headers += self.standing.tell_limits()
+        return headers
 
     def money_headers(self, cost: int | None, key_spend: int | None) -> RawHeaders:
         """What the call cost and the key has spent, in nano-dollars, where it is known by now."""
@@ -195,32 +190,32 @@ class CallRecord(Struct):
 
     def row_if_lost(self, meter: Meter, expected: Usage) -> UsageRow:
         """The usage row to book if the end of the call, which now goes to an upstream, is never told."""
-        cost = meter.price.cost(expected) if meter.price is not None else None
-        self.lost = self._row(meter, expected, cost, True, _LOST)
+        self.price = price = meter.price
+        self.lost = self._row(expected, None if price is None else price.cost(expected), True, _LOST)
         return self.lost
 
-    def row(self, meter: Meter) -> UsageRow:
+    def row(self) -> UsageRow:
         """The usage row. Called once, when the call is over."""
         row = self.lost
         if row is None or self.error is not None or len(self.attempts) > 1:
-            return self._row(meter, meter.usage, meter.cost, meter.estimated, _end_of(self.error))
+            return self._row(self.usage, self.cost, self.estimated, _end_of(self.error))
         # The first attempt has answered: nothing else has changed since it was made.
         row.ended_at = self._now_ms()
         row.status, row.http_status, row.error_class = "success", 200, None
         row.ttft_ms = _milliseconds(self.first_byte_after)
-        row.usage, row.cost_nano, row.estimated = meter.usage, meter.cost, meter.estimated
+        row.usage, row.cost_nano, row.estimated = self.usage, self.cost, self.estimated
         row.overrun_nano = self.overrun or None
         return row
 
-    def _row(self, meter: Meter, usage: Usage, cost: int | None, estimated: bool, outcome: _Outcome) -> UsageRow:
-        caller, call = self.caller, self.call or _NO_CALL
+    def _row(self, usage: Usage, cost: int | None, estimated: bool, outcome: _Outcome) -> UsageRow:
+        caller, standing, call = self.caller, self.standing, self.call or _NO_CALL
         return UsageRow(
             id=self.id,
-            caller=self.billed or name_caller(caller),
-            road=self._road(meter),
+            caller=name_caller(caller) if standing is None else standing.billed,
+            road=self._road(),
             usage=usage,
             tags=_join_tags(caller, call),
-            attempts=self._tell_attempts(),
+            attempts=self._tell_attempts() if len(self.attempts) > 1 or self.error is not None else (),
             started_at=int(self.started * 1000),
             ended_at=self._now_ms(),
             ttft_ms=_milliseconds(self.first_byte_after),
@@ -258,31 +253,26 @@ class CallRecord(Struct):
             for each in attempts
         )
 
-    def _road(self, meter: Meter) -> UsageRoad:
-        group = self.group or (self.model.group if self.model else None)
-        version = meter.price.version if meter.price else None
-        if (target := self.target) is None:
-            return UsageRoad(self.call_type, group, price_version=version)
-        return UsageRoad(
-            self.call_type,
-            group,
-            target.deployment_id,
-            target.provider,
-            target.upstream_model,
-            target.account,
-            target.region,
-            version,
-            target.simulated,
-        )
-
-
-def name_caller(caller: Caller | None) -> UsageCaller:
-    """The caller as usage rows name it."""
-    if caller is None:
-        return UsageCaller()
-    return UsageCaller(
-        caller.key_hash, caller.key_alias, caller.user_id, caller.team_id, caller.organization_id, caller.project_id
-    )
+    def _road(self) -> UsageRoad:
+        """What was asked of whom: one object for all calls of a caller that have the same."""
+        call_type, version = self.endpoint.call_type, None if self.price is None else self.price.version
+        target, group, standing = self.target, self.group or self.requested or None, self.standing
+        if target is None or standing is None:
+            return UsageRoad(call_type, group, price_version=version)
+        key = (id(target), call_type, group, version)
+        if (road := standing.roads.get(key)) is None:
+            road = standing.roads[key] = UsageRoad(
+                call_type,
+                group,
+                target.deployment_id,
+                target.provider,
+                target.upstream_model,
+                target.account,
+                target.region,
+                version,
+                target.simulated,
+            )
+        return road
 
 
 def _join_tags(caller: Caller | None, call: ClientCall) -> tuple[str, ...]:
@@ -302,7 +292,7 @@ def _class_of(error: SekishoError | None) -> str | None:
 
 
 def _dollars(nano: int) -> bytes:
-    return b"%d.%09d" % (nano // _NANO, nano % _NANO) if nano >= 0 else b"-" + _dollars(-nano)
+    return b"%d.%09d" % divmod(nano, _NANO) if nano >= 0 else b"-" + _dollars(-nano)
 
 
 @lru_cache(maxsize=1024)

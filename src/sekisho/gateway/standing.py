@@ -9,13 +9,12 @@ from msgspec import Struct
 from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
 from sekisho.core.target import Sender
-from sekisho.gateway.limits import tell_limits
-from sekisho.gateway.record import RawHeaders, name_caller
+from sekisho.gateway.limits import RawHeaders, tell_limits
 from sekisho.gateway.roads import World
 from sekisho.http.failures import Timeouts
 from sekisho.ledger.rates import RateLimits
 from sekisho.policy.naming import ChosenModel, choose_model
-from sekisho.store.records import UsageCaller
+from sekisho.store.records import UsageCaller, UsageRoad
 
 View = Callable[[World, Caller, Iterable[str | None]], World]
 """Gives a world as a call of some caller sees it that names some models."""
@@ -29,6 +28,7 @@ class Standing(Struct, frozen=True):
     world: the configuration as they see it. billed: the caller as usage rows name it. sender, notes: as upstreams are
     told of it, and as is noted in their logs. tell_limits: the headers that say how much the caller may still do.
     timeouts: of attempts at deployments of this world, by their identity and whether a stream is wanted.
+    roads: as usage rows name them, by the target's identity, the kind of call, the group and the price's version.
     """
 
     caller: Caller
@@ -40,6 +40,7 @@ class Standing(Struct, frozen=True):
     notes: Mapping[str, str]
     tell_limits: Callable[[], RawHeaders]
     timeouts: dict[tuple[int, bool], Timeouts]
+    roads: dict[tuple[int, str, str | None, str | None], UsageRoad]
 
 
 class Standings:
@@ -83,4 +84,14 @@ class Standings:
             notes={name: value for name, value in notes.items() if value is not None},
             tell_limits=partial(tell_limits, self._rates, caller.scopes, model.group),
             timeouts={},
+            roads={},
         )
+
+
+def name_caller(caller: Caller | None) -> UsageCaller:
+    """The caller as usage rows name it."""
+    if caller is None:
+        return UsageCaller()
+    return UsageCaller(
+        caller.key_hash, caller.key_alias, caller.user_id, caller.team_id, caller.organization_id, caller.project_id
+    )

@@ -1,6 +1,6 @@
-"""What is told of a call that is over: the facts that its metrics and its spans are made of."""
+"""What is told of a call when it is over: the facts that its metrics and its spans are made of."""
 
-from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -9,6 +9,10 @@ from sekisho.core.chat import ClientCall
 from sekisho.core.errors import SekishoError
 from sekisho.core.target import Target
 from sekisho.core.usage import Usage
+from sekisho.core.wire import Endpoint
+from sekisho.telemetry.traceparent import TraceParent
+
+NO_USAGE: Final = Usage()
 
 
 class Attempt(Struct, kw_only=True):
@@ -38,39 +42,39 @@ def name_team(caller: Caller) -> str | None:
     return None
 
 
-class EndedCall(Struct, frozen=True):
+class Call(Struct, kw_only=True):
     """One call, from its first header to its end. Durations in seconds, money in nano-dollars.
 
     id: a UUID in its 36-character form.
-    operation: `chat`, `embeddings` or `count_tokens`. route: the endpoint's path, with `{model}` for a model's name.
     started: seconds since the epoch. waited: how much of `seconds` went by until upstreams answered or failed.
     first_byte_after: until the first byte of the answer went out; None when there was no answer.
     requested: the model group that was asked for, empty when it is not known; group: the one that was tried last.
+    attempts: every attempt at an upstream, in their order.
     cost: None when the price is unknown; output_cost: the part of it that the output tokens make, where
     spans are wanted, which tell it.
-    traceparent, tracestate: the headers of W3C's trace context as the client sent them.
+    estimated: whether something was used whose count is a guess.
+    parent: the client's own span, where spans are wanted and it told of one.
     """
 
-    id: str
-    operation: str
-    route: str
-    started: float
-    seconds: float
-    waited: float
-    first_byte_after: float | None
-    caller: Caller | None
-    call: ClientCall | None
-    requested: str
-    group: str
-    target: Target | None
-    usage: Usage
-    cost: int | None
-    output_cost: int
-    error: SekishoError | None
-    retries: int
-    attempts: Sequence[Attempt]
-    traceparent: str | None = None
-    tracestate: str | None = None
+    endpoint: Endpoint
+    id: str = ""
+    started: float = 0.0
+    seconds: float = 0.0
+    waited: float = 0.0
+    first_byte_after: float | None = None
+    caller: Caller | None = None
+    call: ClientCall | None = None
+    requested: str = ""
+    group: str = ""
+    target: Target | None = None
+    attempts: list[Attempt] = []
+    retries: int = 0
+    usage: Usage = NO_USAGE
+    cost: int | None = 0
+    output_cost: int = 0
+    estimated: bool = False
+    error: SekishoError | None = None
+    parent: TraceParent | None = None
 
     @property
     def streamed(self) -> bool:
@@ -86,8 +90,3 @@ class EndedCall(Struct, frozen=True):
     def failure(self) -> str:
         """The kind of the error, empty when there was none; never its message, which may quote the request."""
         return "" if self.error is None else type(self.error).__name__
-
-    @property
-    def overhead(self) -> float | None:
-        """What the gateway itself added before the first byte of the answer; None when there was no answer."""
-        return None if self.first_byte_after is None else max(0.0, self.first_byte_after - self.waited)

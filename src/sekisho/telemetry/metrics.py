@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from sekisho.core.caller import Caller
 from sekisho.core.target import Target
-from sekisho.telemetry.calls import Attempt, EndedCall, name_team
+from sekisho.telemetry.calls import Attempt, Call, name_team
 from sekisho.telemetry.counts import Counts, Labels, Row
 
 Delivery = Literal["exported", "queue_full", "refused", "unreachable"]
@@ -66,12 +66,14 @@ class _Series(Struct, frozen=True):
     """The rows of calls that differ in their numbers only; None where there is no room for one.
 
     caller, target: kept, so that no others can come to have their identity.
+    answered: that of the attempt at the target that answered, if they succeeded.
     """
 
     caller: Caller | None
     target: Target | None
     calls: int | None
     latencies: int | None
+    answered: int | None
 
 
 class Metrics:
@@ -87,11 +89,11 @@ class Metrics:
         self._series: dict[tuple[object, ...], _Series] = {}
         self._attempts: dict[tuple[object, ...], int | None] = {}
 
-    def count_call(self, call: EndedCall) -> None:
+    def count_call(self, call: Call) -> None:
         """Add a call that is over."""
         error, values, cost = call.error, self._values, call.cost
         ending = None if error is None else (error.status, type(error))
-        key = (id(call.caller), id(call.target), call.requested, call.group, call.route, ending)
+        key = (id(call.caller), id(call.target), call.requested, call.group, call.endpoint.path, ending)
         series = self._series.get(key) or _remember(self._series, key, self._find_series(call))
         if (place := series.calls) is not None:
             usage = call.usage
@@ -109,10 +111,14 @@ class Metrics:
                 values[place + 6] += usage.reasoning
             if call.retries:
                 values[place + 7] += call.retries
-        if error is None and series.latencies is not None:
+        if series.latencies is not None:
             self._count_latencies(series.latencies, call)
+        if error is None and len(call.attempts) == 1 and series.answered is not None:
+            values[series.answered] += 1
+            return
         for attempt in call.attempts:
-            self._count_attempt(attempt)
+            if (place := self._find_attempt(attempt)) is not None:
+                values[place] += 1
 
     def count_exports(self, destination: str, outcome: Delivery, calls: int = 1) -> None:
         """Add calls whose spans were sent to a destination, or given up."""
@@ -129,14 +135,23 @@ class Metrics:
         self._values = memoryview(b"").cast("q")
         self._counts.close()
 
-    def _find_series(self, call: EndedCall) -> _Series:
+    def _find_series(self, call: Call) -> _Series:
         caller, target = call.caller, call.target
         road = _name_road(call, target)
-        labels = (*(_name_caller(caller) if caller else _NOBODY), *road, call.route, str(call.status), call.failure)
+        labels = (
+            *(_name_caller(caller) if caller else _NOBODY),
+            *road,
+            call.endpoint.path,
+            str(call.status),
+            call.failure,
+        )
         place = self._find_row(CALLS, labels, named=len(END_LABELS))
-        return _Series(caller, target, place, self._find_row(LATENCIES, road) if call.error is None else None)
+        if call.error is not None:
+            return _Series(caller, target, place, None, None)
+        answered = self._find_attempt(call.attempts[-1]) if call.attempts else None
+        return _Series(caller, target, place, self._find_row(LATENCIES, road), answered)
 
-    def _count_latencies(self, place: int, call: EndedCall) -> None:
+    def _count_latencies(self, place: int, call: Call) -> None:
         values, seconds, first = self._values, call.seconds, call.first_byte_after
         overhead = 0.0 if first is None or first < call.waited else first - call.waited
         values[place + bisect_left(_SECONDS, seconds)] += 1
@@ -149,16 +164,14 @@ class Metrics:
             values[place + _FIRST + bisect_left(_SECONDS, first)] += 1
             values[place + _OVERHEAD - 1] += int(first * 1e6)
 
-    def _count_attempt(self, one: Attempt) -> None:
+    def _find_attempt(self, one: Attempt) -> int | None:
+        """The place of the row that counts such attempts."""
         key = (one.deployment_id, one.group, one.upstream_model, one.status, one.error)
         if key in self._attempts:
-            place = self._attempts[key]
-        else:
-            road = (one.group, one.upstream_model, one.deployment_id, one.provider, one.region or "")
-            end = ("" if one.status is None else str(one.status), (one.error or "").partition(":")[0])
-            place = _remember(self._attempts, key, self._find_row(ATTEMPTS, (*road, *end), named=len(end)))
-        if place is not None:
-            self._values[place] += 1
+            return self._attempts[key]
+        road = (one.group, one.upstream_model, one.deployment_id, one.provider, one.region or "")
+        end = ("" if one.status is None else str(one.status), (one.error or "").partition(":")[0])
+        return _remember(self._attempts, key, self._find_row(ATTEMPTS, (*road, *end), named=len(end)))
 
     def _find_row(self, table: int, labels: Labels, named: int = 0) -> int | None:
         """The place of the row with these labels; see `_make_row`."""
@@ -205,7 +218,7 @@ def _name_caller(caller: Caller) -> Labels:
     )
 
 
-def _name_road(call: EndedCall, target: Target | None) -> Labels:
+def _name_road(call: Call, target: Target | None) -> Labels:
     if target is None:
         return (call.requested, call.group, "", "", "", "")
     group, region = call.group, target.region or ""

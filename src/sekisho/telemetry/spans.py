@@ -19,7 +19,8 @@ from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
 from sekisho.core.errors import SekishoError
 from sekisho.core.target import Target
-from sekisho.telemetry.calls import Attempt, EndedCall, name_team
+from sekisho.core.wire import Endpoint
+from sekisho.telemetry.calls import Attempt, Call, name_team
 from sekisho.telemetry.protobuf import (
     TextHeads,
     block,
@@ -30,7 +31,7 @@ from sekisho.telemetry.protobuf import (
     varint,
     write_text,
 )
-from sekisho.telemetry.traceparent import TraceParent, read_traceparent
+from sekisho.telemetry.traceparent import TraceParent
 
 PROVIDERS: Final[Mapping[str, str]] = {"bedrock": "aws.bedrock", "sagemaker": "aws.sagemaker"}
 """OpenTelemetry's names of providers, where they are not those of the folders."""
@@ -72,11 +73,12 @@ _SUCCEEDED: Final = _status_code(200)
 class _Kind(Struct, frozen=True):
     """What all calls of a caller to a target have on their spans.
 
-    caller, target: kept, so that no others can come to have their identity.
+    caller, target, endpoint: kept, so that no others can come to have their identity.
     """
 
     caller: Caller | None
     target: Target | None
+    endpoint: Endpoint
     written: bytes
 
 
@@ -89,10 +91,10 @@ class SpanWriter:
         self._sessions: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
         self._attempts: dict[tuple[object, ...], bytes] = {}
 
-    def write_call(self, call: EndedCall) -> bytes:
+    def write_call(self, call: Call) -> bytes:
         """The spans of a call, as members of `ScopeSpans`."""
         own = bytes.fromhex(call.id.replace("-", ""))
-        parent = read_traceparent(call.traceparent, call.tracestate) if call.traceparent else None
+        parent = call.parent
         trace_id, span_id = (parent.trace_id if parent else own), own[8:]
         began = int(call.started * 1e9)
         ended = began + int(call.seconds * 1e9)
@@ -119,19 +121,19 @@ class SpanWriter:
             parts += (_SPAN, varint(len(span)), span)
         return b"".join(parts)
 
-    def _kind(self, call: EndedCall) -> bytes:
+    def _kind(self, call: Call) -> bytes:
         """The span's name and kind, who calls, and what was asked of whom."""
         caller, target, asked = call.caller, call.target, call.call
         tags = tuple(asked.tags) if asked is not None and asked.tags else ()
         streamed = asked is not None and asked.stream
-        key = (id(caller), id(target), call.operation, call.requested, call.group, call.route, streamed, tags)
+        key = (id(caller), id(target), id(call.endpoint), call.requested, call.group, streamed, tags)
         known = self._kinds.get(key)
         if known is None:
             written = _write_road(call, target) + _write_caller(call)
-            known = _remember(self._kinds, key, _Kind(caller, target, written))
+            known = _remember(self._kinds, key, _Kind(caller, target, call.endpoint, written))
         return known.written
 
-    def _session(self, call: EndedCall) -> tuple[bytes, bytes]:
+    def _session(self, call: Call) -> tuple[bytes, bytes]:
         """The session, whom it is for and by which agent: all of it, and what attempts have, too.
 
         Langfuse wants user and session on every span.
@@ -176,14 +178,14 @@ def _write_parent(parent: TraceParent) -> bytes:
     return (block(b"\x1a", parent.state.encode()) if parent.state else b"") + _PARENT_ID + parent.span_id
 
 
-def _write_session(call: EndedCall) -> bytes:
+def _write_session(call: Call) -> bytes:
     caller, asked = call.caller, call.call
     user = (asked.end_user if asked is not None else None) or (caller.user_id if caller is not None else None)
     session = asked.session_id if asked is not None else None
     return _write_texts({"user.id": user, "session.id": session, "gen_ai.conversation.id": session})
 
 
-def _write_caller(call: EndedCall) -> bytes:
+def _write_caller(call: Call) -> bytes:
     """Who calls, under the names of LiteLLM's Langfuse callback, which dashboards know, and MLflow's tags."""
     caller = call.caller
     if caller is None:
@@ -219,16 +221,17 @@ def _write_agent(asked: ClientCall) -> bytes:
     )
 
 
-def _write_road(call: EndedCall, target: Target | None) -> bytes:
-    name = f"{call.operation} {call.requested}".rstrip()
+def _write_road(call: Call, target: Target | None) -> bytes:
+    operation = call.endpoint.operation
+    name = f"{operation} {call.requested}".rstrip()
     written = block(b"\x2a", name.encode("utf-8", "replace")) + _KIND_CLIENT
     pairs: dict[str, str | None] = {
-        "gen_ai.operation.name": call.operation,
+        "gen_ai.operation.name": operation,
         "gen_ai.request.model": call.requested,
-        "langfuse.observation.type": _OBSERVATIONS.get(call.operation, "span"),
+        "langfuse.observation.type": _OBSERVATIONS.get(operation, "span"),
         "langfuse.trace.name": name,
         "mlflow.traceTag.mlflow.traceName": name,
-        "http.route": call.route,
+        "http.route": call.endpoint.path,
         "sekisho.model_group": call.group,
     }
     if target is not None:
@@ -243,7 +246,7 @@ def _write_road(call: EndedCall, target: Target | None) -> bytes:
     return written + _write_texts(pairs) + (_STREAMED if call.streamed else b"")
 
 
-def _write_usage(call: EndedCall) -> bytes:
+def _write_usage(call: Call) -> bytes:
     """Tokens and money; of a failed call too, since the backends would price it by the model otherwise."""
     usage, total = call.usage, call.cost
     fresh, output, reasoning = usage.input, usage.output, usage.reasoning
@@ -269,7 +272,7 @@ def _write_usage(call: EndedCall) -> bytes:
     return b"".join(parts)
 
 
-def _write_course(call: EndedCall) -> bytes:
+def _write_course(call: Call) -> bytes:
     """When the answer began, and what the gateway took."""
     written = _CALL_ID + call.id.encode()
     if (first := call.first_byte_after) is not None:
@@ -292,7 +295,7 @@ def _write_second(seconds: int) -> bytes:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
-def _write_failure(call: EndedCall, error: SekishoError) -> bytes:
+def _write_failure(call: Call, error: SekishoError) -> bytes:
     """The status: with the kind of error and the upstream's own word for it, never with its message."""
     return _status_code(call.status) + _write_error(call.failure, error.code)
 

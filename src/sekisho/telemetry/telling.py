@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from sekisho.telemetry.calls import EndedCall
+from sekisho.telemetry.calls import Call
 from sekisho.telemetry.exporter import Exporter
 from sekisho.telemetry.metrics import Metrics
 from sekisho.telemetry.spans import SpanWriter
@@ -25,7 +25,7 @@ class Telemetry:
         for exporter in self._exporters:
             exporter.start()
 
-    def tell(self, call: EndedCall) -> None:
+    def tell(self, call: Call) -> None:
         """Count a call that is over, and put its spans where they are sent from. Raises nothing.
 
         A call whose caller is not known has no spans: anybody could send those.

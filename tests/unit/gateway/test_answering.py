@@ -8,6 +8,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from tests.support.ended import ENDPOINT
 from tests.support.servers import serve_app
 
 from sekisho.core.chat import ClientCall
@@ -54,7 +55,7 @@ class Waiting:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         dialect: ChatClient = importlib.import_module(f"sekisho.dialects.{scope['path'].strip('/')}").client
         exchange = _Counting(scope)
-        record = CallRecord(clock=SystemClock(), call_type="chat", client_ip=None)
+        record = CallRecord(clock=SystemClock(), endpoint=ENDPOINT, client_ip=None)
         record.call = ClientCall(model="sonnet", body=b"{}", family="f", path="/", read=lambda: None, stream=True)  # type: ignore[arg-type, return-value]  # nobody reads it
         record.model = ChosenModel(asked="sonnet", group="sonnet")
         answering = StreamedAnswer(exchange, dialect, record, cast(Hold, FreeHold()))

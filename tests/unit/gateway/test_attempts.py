@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from msgspec import Raw, structs
+from tests.support.ended import ENDPOINT
 from tests.support.routing import StillRoad
 
 from sekisho.config.snapshot import Deployment, PerFailure, Snapshot
@@ -37,7 +38,6 @@ from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.ways import Candidate, Road, Roads
 from sekisho.http.client import UpstreamClient
 from sekisho.ledger.estimate import Estimator
-from sekisho.policy.naming import ChosenModel
 from sekisho.policy.routing.fallbacks import Fallbacks
 from sekisho.policy.routing.load import Load
 
@@ -132,7 +132,7 @@ class Drive:
         """Try the groups with their deployments; the first is asked for. Gives what has answered."""
         group, *_ = roads
         made: dict[str, Road] = {name: self.road(name, names) for name, names in roads.items()}
-        self.record = CallRecord(clock=self.clock, call_type="chat", client_ip=None, model=ChosenModel(group, group))
+        self.record = CallRecord(clock=self.clock, endpoint=ENDPOINT, client_ip=None, requested=group)
         estimator = Estimator()
         self.meter = Meter(estimator)
         self.attempts = Attempts[str](

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from tests.support.ended import ENDPOINT
 from tests.support.routing import make_deployment, make_target
 
 from sekisho.config.snapshot import QueueSettings
@@ -40,7 +41,7 @@ class Stage:
         self.clock = ManualClock()
         self.traffic = Traffic(self.clock)
         self.queue = Queue(self.traffic)
-        self.record = CallRecord(clock=self.clock, call_type="chat", client_ip=None)
+        self.record = CallRecord(clock=self.clock, endpoint=ENDPOINT, client_ip=None)
         self.waiting = Waiting(
             self.queue,
             self.traffic,

@@ -12,7 +12,7 @@ from tests.support.ended import KEY_HASH, Upstream, attempt, caller, client_call
 from sekisho.core.errors import BudgetExceeded, ClientGone, UnknownModel, UpstreamThrottled
 from sekisho.core.usage import Usage
 from sekisho.telemetry import metrics as metrics_module
-from sekisho.telemetry.calls import EndedCall
+from sekisho.telemetry.calls import Call
 from sekisho.telemetry.counts import open_counts
 from sekisho.telemetry.exposition import write_metrics
 from sekisho.telemetry.metrics import Metrics
@@ -198,7 +198,7 @@ CALLS = st.builds(
 
 
 @given(calls=st.lists(CALLS, max_size=20), workers=st.integers(1, 3))
-def test_the_sums_are_exact(calls: list[EndedCall], workers: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_sums_are_exact(calls: list[Call], workers: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("metrics")
     parts = [Metrics(open_counts(folder, "run")) for _ in range(workers)]
     for number, call in enumerate(calls):

@@ -138,7 +138,7 @@ def test_what_is_not_known_is_not_there() -> None:
 
 
 def test_the_trace_of_the_client_goes_on() -> None:
-    call = ended(traceparent=f"00-{TRACE}-{PARENT}-00", tracestate="vendor=1")
+    call = ended(parent=read_traceparent(f"00-{TRACE}-{PARENT}-00", "vendor=1"))
     span, below = read(call)
     assert (span.trace_id.hex(), span.parent_span_id.hex(), span.trace_state) == (TRACE, PARENT, "vendor=1")
     assert (below.trace_id.hex(), below.parent_span_id) == (TRACE, span.span_id)
