@@ -215,6 +215,7 @@ class WireRequest(Struct, frozen=True, kw_only=True):
     json_tool: the name of the tool that stands in for a JSON answer format, when one does.
     dropped: names of the client's fields that were left out, for the response header.
     native: whether the client's own bytes were passed on, so that the answer's are to be, too.
+    digest: the SHA-256 of the body in hexadecimal, where its writer has it at less cost than that of hashing it.
     """
 
     body: bytes
@@ -223,6 +224,7 @@ class WireRequest(Struct, frozen=True, kw_only=True):
     json_tool: str | None = None
     dropped: tuple[str, ...] = ()
     native: bool = False
+    digest: str | None = None
 
 
 class WireAnswer(Struct, frozen=True):

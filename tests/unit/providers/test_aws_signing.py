@@ -1,6 +1,7 @@
 """Our Signature Version 4 is botocore's."""
 
 import datetime
+from hashlib import sha256
 from unittest.mock import patch
 
 import botocore.auth
@@ -56,7 +57,9 @@ def test_signature_equals_botocores(
     url = model_url(endpoint, model_id, "converse")
     keys = Keys(access_key_id=access, secret_access_key=secret, session_token=token)
     place, headers = (Place.of(url, HEADERS), {}) if constant else (Place.of(url), HEADERS)
-    ours = Signer(region, "bedrock").sign(place, headers, body, keys, float(now))
+    signer = Signer(region, "bedrock")
+    ours = signer.sign(place, headers, body, keys, float(now))
+    assert ours == signer.sign(place, headers, body, keys, float(now), sha256(body).hexdigest())
     theirs = _botocore_headers(url, body, keys, region, float(now))
     assert ours["authorization"] == theirs["authorization"]
     assert ours["x-amz-date"] == theirs["x-amz-date"]

@@ -104,7 +104,7 @@ class InvokeUpstream:
         # A question has no output limit, but a body without one is refused.
         body = _encode({"max_tokens": DEFAULT_MAX_TOKENS, **members})
         question = {"input": {"invokeModel": {"body": base64.b64encode(body).decode()}}}
-        return msgspec.structs.replace(wire, body=_encode(question), headers={})
+        return msgspec.structs.replace(wire, body=_encode(question), headers={}, digest=None)
 
     def read_count(self, answer: WireAnswer) -> int:
         """The number of input tokens. Raises WireFault."""

@@ -1,6 +1,7 @@
 """Tool names and ids that an upstream accepts, for those of clients that it does not."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from hashlib import sha256
 
@@ -27,12 +28,14 @@ class ToolNames:
         self._longest = longest
         self._wire = {name: name for name in names if is_allowed_name(name, longest)}
         self._taken = set(self._wire)
+        self._changed: dict[str, str] = {}
 
     def copy(self) -> "ToolNames":
         """The same names, to which others can be added."""
         other = ToolNames((), self._longest)
-        other._wire |= self._wire
-        other._taken |= self._taken
+        other._wire = self._wire.copy()
+        other._taken = self._taken.copy()
+        other._changed = self._changed.copy()
         return other
 
     def to_wire(self, name: str) -> str:
@@ -42,6 +45,8 @@ class ToolNames:
             known = name if is_allowed_name(name, self._longest) and name not in self._taken else self._make_alias(name)
             self._wire[name] = known
             self._taken.add(known)
+            if known != name:
+                self._changed[known] = name
         return known
 
     @property
@@ -52,7 +57,7 @@ class ToolNames:
     @property
     def changed(self) -> dict[str, str]:
         """The client's name of every tool whose name was changed, by its changed name."""
-        return {wire: name for name, wire in self._wire.items() if wire != name}
+        return self._changed
 
     def _make_alias(self, name: str) -> str:
         readable = _NOT_IN_NAME.sub("_", name)[:_READABLE_LENGTH]
@@ -69,9 +74,12 @@ class CallIds:
         self._pattern = pattern
         self._given: dict[str, int] = {}
 
-    def count(self, call_id: str) -> None:
-        """Take note of an id that a call before has."""
-        self._given[call_id] = self._given.get(call_id, 0) + 1
+    @classmethod
+    def after(cls, call_ids: Iterable[str]) -> "CallIds":
+        """The ids of calls after others, which have these."""
+        ids = cls()
+        ids._given.update(Counter(call_ids))
+        return ids
 
     def assign(self, call_id: str) -> str:
         """The id to send for the next call that the client knows as `call_id`."""

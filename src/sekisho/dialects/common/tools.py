@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
-from sekisho.core.chat import ChatRequest, Tool, ToolChoice
+from sekisho.core.chat import ChatRequest, KnownTools, Tool, ToolChoice
 from sekisho.core.model import ModelFacts
 from sekisho.dialects.common.omissions import Omissions
 
@@ -17,11 +17,18 @@ def offer_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> Seque
     if chat.tools and not facts.tools:
         notes.refuse("tools", "The model takes no tools.")
         return []
+    tools = chat.tools
+    if not tools or (type(tools) is KnownTools and offer_tools in tools.made):
+        return tools
     by_name: dict[str, Tool] = {}
-    for tool in chat.tools:
+    for tool in tools:
         if by_name.setdefault(tool.name, tool) is not tool:
             notes.drop("tools")
-    return chat.tools if len(by_name) == len(chat.tools) else list(by_name.values())
+    if len(by_name) != len(tools):
+        return list(by_name.values())
+    if type(tools) is KnownTools:
+        tools.made[offer_tools] = True  # each has a name of its own
+    return tools
 
 
 def settle_choice(chat: ChatRequest, facts: ModelFacts, notes: Omissions, *, thinking: bool) -> ToolChoice:

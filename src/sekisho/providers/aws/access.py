@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from sekisho.core.clock import Clock
 from sekisho.core.errors import UpstreamError, UpstreamUnavailable
 from sekisho.core.target import Sender, SignedRequest
+from sekisho.core.wire import WireRequest
 from sekisho.providers.aws.chain import CredentialFailure
 from sekisho.providers.aws.errors import NativeError
 from sekisho.providers.aws.sessions import RoleSessions
@@ -24,16 +25,20 @@ class AwsAccess:
         self._clock = clock
 
     async def authorize(
-        self, place: Place, headers: Mapping[str, str], body: bytes, sender: Sender | None = None
+        self, place: Place, headers: Mapping[str, str], request: WireRequest, sender: Sender | None = None
     ) -> SignedRequest:
-        """The request with what proves its sender. Raises UpstreamError when no credentials can be had."""
+        """The request, to be sent with `headers`, and what proves its sender.
+
+        Raises UpstreamError when no credentials can be had.
+        """
         if isinstance(self._auth, str):
             return SignedRequest(place.url, {**place.headers, **headers, "authorization": f"Bearer {self._auth}"})
         try:
             keys = await self._auth.source(sender).keys()
         except CredentialFailure as failure:
             raise _credential_error(failure) from failure
-        return SignedRequest(place.url, self._signer.sign(place, headers, body, keys, self._clock.now()))
+        now = self._clock.now()
+        return SignedRequest(place.url, self._signer.sign(place, headers, request.body, keys, now, request.digest))
 
     @property
     def renewable(self) -> bool:

@@ -55,6 +55,24 @@ class Place(Struct, frozen=True):
         return cls(url, quote(parts.path or "/", safe="/~"), constant, *_write_canonical(constant))
 
 
+class _DayKey:
+    """The signing key of one day: what is hashed of it before and after a text, as HMAC (RFC 2104) does."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        padded = key.ljust(sha256().block_size, b"\0")  # it is itself a hash, and so never longer
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in padded))
+
+    def sign(self, text: str) -> str:
+        """The signature of a text, in hexadecimal."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text.encode())
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+
 class Signer:
     """Signs POST requests for one service in one region."""
 
@@ -65,12 +83,20 @@ class Signer:
         self._second = -1
         self._stamp = ""
         self._day = ""
-        self._keys: dict[str, bytes] = {}
+        self._keys: dict[str, _DayKey] = {}
 
-    def sign(self, place: Place, headers: Mapping[str, str], body: bytes, keys: Keys, now: float) -> dict[str, str]:
+    def sign(
+        self,
+        place: Place,
+        headers: Mapping[str, str],
+        body: bytes,
+        keys: Keys,
+        now: float,
+        digest: str | None = None,
+    ) -> dict[str, str]:
         """All headers of a signed request: the place's, `headers` (lower-case names) and the signature's.
 
-        `now` is in seconds since the epoch.
+        `now` is in seconds since the epoch, `digest` the SHA-256 of the body where it is known.
         """
         if int(now) != self._second:
             self._second = int(now)
@@ -85,27 +111,27 @@ class Signer:
             listed, lines = f"{place.listed};{_DATE}", f"{place.lines}{_DATE}:{stamp}\n"
             if token is not None:
                 listed, lines = f"{listed};{_TOKEN}", f"{lines}{_TOKEN}:{token}\n"
-        request = f"POST\n{place.path}\n\n{lines}\n{listed}\n{sha256(body).hexdigest()}"
+        request = f"POST\n{place.path}\n\n{lines}\n{listed}\n{digest or sha256(body).hexdigest()}"
         day = stamp[:8]
         scope = f"{day}/{self._scope}"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-        signature = _mac(self._signing_key(day, keys.secret_access_key), text).hex()
+        signature = self._signing_key(day, keys.secret_access_key).sign(text)
         signed["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={keys.access_key_id}/{scope}, SignedHeaders={listed}, Signature={signature}"
         )
         return signed
 
-    def _signing_key(self, day: str, secret: str) -> bytes:
+    def _signing_key(self, day: str, secret: str) -> _DayKey:
         """The key of the day for a secret; those of the last few secrets are kept."""
         if self._day != day or len(self._keys) > _KEPT_KEYS:
             self._day, self._keys = day, {}
-        key = self._keys.get(secret)
-        if key is None:
+        known = self._keys.get(secret)
+        if known is None:
             key = f"AWS4{secret}".encode()
             for part in (day, self._region, self._service, "aws4_request"):
-                key = _mac(key, part)
-            self._keys[secret] = key
-        return key
+                key = hmac.digest(key, part.encode(), "sha256")
+            known = self._keys[secret] = _DayKey(key)
+        return known
 
 
 def _write_canonical(headers: Mapping[str, str]) -> tuple[str, str]:
@@ -117,7 +143,3 @@ def _write_canonical(headers: Mapping[str, str]) -> tuple[str, str]:
 def _trim(value: str) -> str:
     """Runs of white space count as one space in the signature; the header itself is sent as it is."""
     return value if " " not in value and "\t" not in value else " ".join(value.split())
-
-
-def _mac(key: bytes, text: str) -> bytes:
-    return hmac.digest(key, text.encode(), "sha256")

@@ -55,10 +55,6 @@ _FRAMED = frozenset({"bedrock_converse", "bedrock_invoke"})
 """The dialects whose streams are event-streams; those of the others are server-sent events."""
 
 
-_OWN_QUOTA = frozenset({"provisioned-model", "custom-model-deployment", "imported-model"})
-"""The kinds of ARN that have a quota for themselves, whatever model is behind them."""
-
-
 class _Where(Struct, frozen=True, kw_only=True):
     """Where a deployment's calls go.
 
@@ -161,7 +157,7 @@ class BedrockTarget:
     async def sign(self, request: WireRequest, errand: Errand) -> SignedRequest:
         """Address and sign a request. Raises UpstreamError when no credentials can be had."""
         place = self._places[errand.dialect, errand.operation, errand.stream]
-        return await self._access.authorize(place, request.headers, request.body, errand.sender)
+        return await self._access.authorize(place, request.headers, request, errand.sender)
 
     def classify_response(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """What an error response means; refused credentials are fetched anew for the next attempt."""

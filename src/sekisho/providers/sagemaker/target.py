@@ -98,7 +98,7 @@ class SageMakerTarget:
         else:
             headers["accept"] = "application/json"
         place = self._stream if errand.stream else self._whole
-        return await self._access.authorize(place, headers, request.body, errand.sender)
+        return await self._access.authorize(place, headers, request, errand.sender)
 
     def classify_response(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """What an error response means; refused credentials are fetched anew for the next attempt."""

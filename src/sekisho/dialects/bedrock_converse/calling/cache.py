@@ -22,9 +22,11 @@ def write_cache_point(mark: CacheMark | None, place: Place, facts: ModelFacts, n
     return [{"cachePoint": point}]
 
 
-def limit_cache_points(contents: Iterable[list[Json]], notes: Omissions) -> None:
-    """Take out the cache points over the limit, from lists of blocks of which those that matter most come first."""
-    left = MOST_MARKS
+def limit_cache_points(contents: Iterable[list[Json]], notes: Omissions, left: int = MOST_MARKS) -> int:
+    """Take out all cache points but `left`, from lists of blocks of which those that matter most come first.
+
+    Returns how many there might be still.
+    """
     for blocks in contents:
         for at in range(len(blocks) - 1, -1, -1):
             if "cachePoint" not in blocks[at]:
@@ -34,3 +36,4 @@ def limit_cache_points(contents: Iterable[list[Json]], notes: Omissions) -> None
                 notes.drop(FIELD)
             else:
                 left -= 1
+    return left

@@ -5,10 +5,11 @@ import msgspec
 from sekisho.core.chat import ChatRequest
 from sekisho.core.model import ModelFacts
 from sekisho.core.wire import WireRequest, WriteOptions
-from sekisho.dialects.bedrock_converse.calling.blocks import BlockWriter
-from sekisho.dialects.bedrock_converse.calling.cache import limit_cache_points, write_cache_point
+from sekisho.dialects.bedrock_converse.calling.blocks import BlockWriter, Turn
+from sekisho.dialects.bedrock_converse.calling.cache import limit_cache_points
 from sekisho.dialects.bedrock_converse.calling.extras import review_extras
-from sekisho.dialects.bedrock_converse.calling.known import arrange_known_turns
+from sekisho.dialects.bedrock_converse.calling.head import Head, find_head
+from sekisho.dialects.bedrock_converse.calling.known import SharedTurns, arrange_known_turns
 from sekisho.dialects.bedrock_converse.calling.sampling import write_inference
 from sekisho.dialects.bedrock_converse.calling.tools import (
     AnswerFormat,
@@ -19,12 +20,12 @@ from sekisho.dialects.bedrock_converse.calling.tools import (
 )
 from sekisho.dialects.bedrock_converse.forms import Json
 from sekisho.dialects.common.bedrock_metadata import write_metadata
+from sekisho.dialects.common.digests import begin_digest
 from sekisho.dialects.common.omissions import Omissions
 from sekisho.dialects.common.reasoning import ReasoningPlan, plan_reasoning
 from sekisho.dialects.common.sampling import read_output_limit
 from sekisho.dialects.common.schemas import JSON_TOOL
 from sekisho.dialects.common.tiers import BEDROCK_TIERS, USUAL_TIERS
-from sekisho.dialects.common.turns import is_blank
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,7 +38,7 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
     """
     notes = Omissions(drop_params=options.drop_params)
     tools = offered_tools(chat, facts, notes)
-    arranged, written = arrange_known_turns(chat, facts, notes, with_tools=bool(tools))
+    arranged, shared = arrange_known_turns(chat, facts, notes, with_tools=bool(tools))
     limit = read_output_limit(chat, facts, notes)
     plan = plan_reasoning(chat.reasoning, limit, facts, arranged, notes, options.ceiling)
     answer_format = plan_answer_format(chat.response_format, facts, notes, with_tools=bool(tools), thinking=plan.claude)
@@ -52,46 +53,49 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
         additional |= for_claude
     elif answer_format.tool is not None:
         tool_blocks, tool_choice = [answer_format.tool], {"tool": {"name": JSON_TOOL}}
-    system = _write_system(chat, facts, notes)
-    known = written.blocks if all(names.to_wire(tool) == tool for tool in written.tools) else []
-    turns = [writer.write_turn(turn) for turn in arranged[len(known) :]]
-    limit_cache_points([system, tool_blocks, *(turn.content for turn in reversed(turns) if writer.marked)], notes)
+    made = None if chat.known is None else chat.known.made
+    head = find_head(chat.system, tool_blocks, tool_choice, facts, notes, made)
+    if shared is not None and any(names.to_wire(tool) != tool for tool in shared.tools):
+        shared = None
+    turns = [writer.write_turn(turn) for turn in (arranged if shared is None else arranged[shared.count :])]
+    if writer.marked:
+        limit_cache_points([turn.content for turn in reversed(turns)], notes, head.marks_left)
 
-    additional |= review_extras(chat.extras, notes)
-    output = _write_output(plan, answer_format)
-    body: Json = {"messages": [*known, *turns]}  # Converse refuses most members that are empty
-    if system:
-        body["system"] = system
+    if chat.extras:
+        additional |= review_extras(chat.extras, notes)
+    rest: Json = {}
     if inference:
-        body["inferenceConfig"] = inference
-    if tool_blocks:
-        body["toolConfig"] = {"tools": tool_blocks} | ({"toolChoice": tool_choice} if tool_choice else {})
-    if output:
-        body["outputConfig"] = output
+        rest["inferenceConfig"] = inference
+    if output := _write_output(plan, answer_format):
+        rest["outputConfig"] = output
     if additional:
-        body["additionalModelRequestFields"] = additional
+        rest["additionalModelRequestFields"] = additional
     if facts.family == "claude":
-        body["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
+        rest["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
     if metadata := write_metadata(options.metadata):
-        body["requestMetadata"] = metadata
+        rest["requestMetadata"] = metadata
     if chat.service_tier is not None:
-        body |= _write_tier(chat.service_tier, notes)
+        rest |= _write_tier(chat.service_tier, notes)
+    body, digest = _join(head, shared, turns, rest)
     return WireRequest(
-        body=_encode(body),
+        body=body,
+        digest=digest,
         tool_names=names.changed,
         json_tool=JSON_TOOL if answer_format.tool is not None else None,
         dropped=notes.fields,
     )
 
 
-def _write_system(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> list[Json]:
-    blocks: list[Json] = []
-    if facts.system:  # otherwise `arrange_turns` has put it into the first turn
-        for text in chat.system:
-            if not is_blank(text):
-                blocks.append({"text": text.text})
-                blocks += write_cache_point(text.cache, "system", facts, notes)
-    return blocks
+def _join(head: Head, shared: SharedTurns | None, turns: list[Turn], rest: Json) -> tuple[bytes, str | None]:
+    """The body; and its SHA-256, where that of how it begins is known."""
+    end = _encode(turns)[1:] + (b"," + _encode(rest)[1:] if rest else b"}")
+    if shared is None:
+        return head.text + end, None
+    if turns:
+        end = b"," + end
+    digest = begin_digest(shared.known.made, shared.form, head.text, shared.text)
+    digest.update(end)
+    return b"".join((head.text, shared.text, end)), digest.hexdigest()
 
 
 def _write_output(plan: ReasoningPlan, answer_format: AnswerFormat) -> Json:

@@ -41,7 +41,7 @@ def offered_tools(chat: ChatRequest, facts: ModelFacts, notes: Omissions) -> Seq
 
 
 def write_tools(tools: Sequence[Tool], facts: ModelFacts, notes: Omissions) -> tuple[ToolNames, list[Json]]:
-    """Their names on the wire, and the list of tools, cache points among them.
+    """Their names on the wire, and the list of tools, cache points among them, which is not to be changed.
 
     Raises:
         Unsupported: A schema is no object.
@@ -59,7 +59,7 @@ def write_tools(tools: Sequence[Tool], facts: ModelFacts, notes: Omissions) -> t
             return names, blocks
         tools.made[form] = names, [{kind: Raw(_encode(block[kind])) for kind in block} for block in blocks]
     names, blocks = tools.made[form]
-    return names.copy(), blocks.copy()
+    return names.copy(), blocks
 
 
 def _write_blocks(tools: Sequence[Tool], names: ToolNames, facts: ModelFacts, notes: Omissions) -> list[Json]:
