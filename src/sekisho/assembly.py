@@ -21,7 +21,7 @@ from sekisho.config.snapshot import Deployment, Finding, Snapshot
 from sekisho.control.deferred import DeferredControl
 from sekisho.control.services.context import Services
 from sekisho.core.clock import Clock, SystemClock
-from sekisho.core.errors import ConfigError, Conflict, StoreUnavailable
+from sekisho.core.errors import ConfigError, StoreUnavailable
 from sekisho.core.ids import new_id
 from sekisho.core.target import Counterpart, ProviderEnvironment, Target
 from sekisho.core.wire import ClientDialect
@@ -51,7 +51,7 @@ from sekisho.http.asgi import Receive, Send
 from sekisho.http.asgi import Scope as AsgiScope
 from sekisho.http.client import UpstreamClient
 from sekisho.identity.authenticate import Identity
-from sekisho.identity.keys import hash_key, mask_key
+from sekisho.identity.preparing import ensure_key, find_absent_budget
 from sekisho.ledger.estimate import Estimator
 from sekisho.ledger.ledger import Ledger
 from sekisho.ledger.lessor import Lessor
@@ -59,7 +59,6 @@ from sekisho.ledger.rates import RateLimits
 from sekisho.policy.access import may_use
 from sekisho.providers import Provider
 from sekisho.store.engine import Store, open_store
-from sekisho.store.records import KeyRecord
 from sekisho.telemetry.counts import open_counts
 from sekisho.telemetry.destinations import read_export
 from sekisho.telemetry.exporter import Exporter
@@ -180,6 +179,7 @@ async def assemble(
     store = await _open_store(settings, clock)
     snapshot = settings.snapshot
     identity = Identity(store, clock, settings.master_key, snapshot.installation, snapshot.access_groups)
+    identity.use_defaults(snapshot)
     await identity.start()
     lessor = Lessor(store.escrow, clock)
     rates = RateLimits(clock, store.grants if _has_company(settings) else None)
@@ -287,16 +287,18 @@ def _follow_settings(
     discoverer.doubt()
     identity.use_groups(snapshot.access_groups)
     identity.use_installation(snapshot.installation)
+    identity.use_defaults(snapshot)
     ledger.budget_status = snapshot.budget_exceeded_status
     continuity.retention_seconds = snapshot.response_retention
 
 
 async def prepare_store(settings: Settings, clock: Clock, starter_key: str | None) -> None:
-    """Bring the database up to date, once for all workers, and make sure that the starter key is in it."""
+    """Bring the database up to date, once for all workers, with the starter key in it."""
     store = await _open_store(settings, clock)
     try:
         if starter_key is not None:
-            await _ensure_key(store, starter_key, clock.now())
+            await ensure_key(store, starter_key, clock.now())
+        await find_absent_budget(store, settings.snapshot.end_user_budget_id)
     finally:
         await store.close()
 
@@ -308,23 +310,6 @@ async def _open_store(settings: Settings, clock: Clock) -> Store:
 def _has_company(settings: Settings) -> bool:
     """Whether other processes may serve the same callers: only a lone worker on SQLite knows that none does."""
     return settings.workers > 1 or settings.database_url.startswith("postgres")
-
-
-async def _ensure_key(store: Store, key: str, now: float) -> None:
-    """The starter key's record, if it is not there: a key without limits that belongs to nobody."""
-    key_hash = hash_key(key)
-    if await store.keys.get(key_hash) is None:
-        record = KeyRecord(
-            key_hash=key_hash,
-            key_name=mask_key(key),
-            account_id=key_hash,
-            key_alias="starter",
-            created_at=now,
-            created_by="sekisho serve",
-            updated_at=now,
-        )
-        with contextlib.suppress(Conflict):  # somebody gave this alias to a key of their own: theirs stays
-            await store.keys.insert(record)
 
 
 async def simulation_needed(snapshot: Snapshot) -> bool:

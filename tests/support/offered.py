@@ -115,3 +115,4 @@ def keep_offered(store: Store, identity: Identity) -> WorldKeeper:
 
 def _tell(identity: Identity, snapshot: Snapshot) -> None:
     identity.use_groups(snapshot.access_groups)
+    identity.use_defaults(snapshot)

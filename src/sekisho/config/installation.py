@@ -1,4 +1,4 @@
-"""The limits of the whole installation: what all callers together may use, the master key among them."""
+"""The limits that the configuration sets itself: of the whole installation, of end users and of tags."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +12,7 @@ from sekisho.core.durations import next_reset
 from sekisho.core.money import nano_from_dollars
 
 _PATH: Path = ("general_settings", "installation_limits")
+_OTHER_WORDS = {"budget_limit": "max_budget", "time_period": "budget_duration"}
 
 
 def read_installation(document: Document, settings: Mapping[str, Mapping[str, Any]], report: Report) -> Scope:
@@ -39,16 +40,41 @@ def read_installation(document: Document, settings: Mapping[str, Mapping[str, An
     )
 
 
+def read_end_users(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields of the snapshot that say what end users may use who have no limits of their own."""
+    litellm = settings["litellm_settings"]
+    dollars = litellm.get("max_end_user_budget")
+    return {
+        "end_user_budget_id": litellm.get("max_end_user_budget_id") or None,
+        "end_user_budget": None if dollars is None else nano_from_dollars(dollars),
+    }
+
+
+def read_tags(document: Document, settings: Mapping[str, Mapping[str, Any]], report: Report) -> dict[str, BudgetWindow]:
+    """What `litellm_settings.tag_budget_config` says that tags may spend, by name."""
+    litellm = settings["litellm_settings"]
+    found: dict[str, BudgetWindow] = {}
+    for tag, budget in litellm.get("tag_budget_config", {}).items():
+        path = ("litellm_settings", "tag_budget_config", tag)
+        for window in _read_window(document, _rename_window(budget), path, litellm.get("timezone"), report):
+            found[str(tag)] = window
+    return found
+
+
+def _rename_window(budget: object) -> object:
+    """A budget in LiteLLM's other words for it, `budget_limit` and `time_period`, in those that everything else has."""
+    if not isinstance(budget, dict):
+        return budget
+    return {_OTHER_WORDS.get(name, name): value for name, value in budget.items()}
+
+
 def _read_models(document: Document, given: dict[str, Any], zone: str | None, report: Report) -> dict[str, ModelLimits]:
     """The limits of models; what is read is taken out of `given`."""
     budgets: dict[str, tuple[BudgetWindow, ...]] = {}
     for model, budget in given.pop("model_max_budget", {}).items():
         path = (*_PATH, "model_max_budget", model)
-        if isinstance(budget, dict):
-            renamed = {"max_budget": budget.get("budget_limit"), "budget_duration": budget.get("time_period")}
-            budgets[model] = tuple(_read_window(document, renamed, path, zone, report))
-        else:
-            budgets[model] = tuple(_read_window(document, {"max_budget": budget}, path, zone, report))
+        window = _rename_window(budget) if isinstance(budget, dict) else {"max_budget": budget}
+        budgets[model] = tuple(_read_window(document, window, path, zone, report))
     rates = {
         name: _read_counts(document, given.pop(name, {}), (*_PATH, name), report)
         for name in ("model_rpm_limit", "model_tpm_limit")

@@ -234,6 +234,9 @@ LITELLM_SETTINGS = Block(
         "budget_rollover": BOOLEAN,
         "max_internal_user_budget": NUMBER,
         "internal_user_budget_duration": WINDOW,
+        "max_end_user_budget": NUMBER,
+        "max_end_user_budget_id": TEXT,
+        "tag_budget_config": MAPPING,
         "default_internal_user_params": MAPPING,
         "default_team_params": MAPPING,
         "default_key_generate_params": MAPPING,
@@ -241,24 +244,19 @@ LITELLM_SETTINGS = Block(
         **AWS,
     },
     _names("""
-        modify_params cache cache_params
-        budget_reset_time max_user_budget max_end_user_budget max_end_user_budget_id
-        default_team_settings key_generation_settings
-        tag_budget_config turn_off_message_logging redact_user_api_key_info
-        redact_messages_in_exceptions json_logs set_verbose service_callbacks langfuse_default_tags
-        enable_preview_features force_ipv4 mcp_aliases disable_end_user_cost_tracking
-        disable_end_user_cost_tracking_prometheus_only
+        modify_params cache cache_params budget_reset_time max_user_budget default_team_settings key_generation_settings
+        turn_off_message_logging redact_user_api_key_info redact_messages_in_exceptions json_logs set_verbose
+        service_callbacks langfuse_default_tags enable_preview_features force_ipv4 mcp_aliases
+        disable_end_user_cost_tracking disable_end_user_cost_tracking_prometheus_only
         enable_end_user_cost_tracking_prometheus_only custom_prometheus_metadata_labels custom_prometheus_tags
-        prometheus_initialize_budget_metrics prometheus_metrics_config
-        disable_add_transform_inline_image_block use_chat_completions_url_for_anthropic_messages
-        disable_hf_tokenizer_download enable_json_schema_validation enable_key_alias_format_validation
-        disable_copilot_system_to_assistant store_audit_logs audit_log_callbacks forward_traceparent_to_llm_provider
-        s3_callback_params datadog_params langsmith_batch_size sso_callback ssl_verify ssl_certificate
-        public_model_groups public_model_groups_links blocked_user_list banned_keywords_list
-        global_disable_no_log_param add_function_to_prompt credential_list telemetry
-        model_alias_map api_base api_key organization headers num_retries_per_request
-        default_max_internal_user_budget priority_reservation priority_reservation_settings guardrails
-        network_mock custom_provider_map post_call_rules ui_theme_config
+        prometheus_initialize_budget_metrics prometheus_metrics_config disable_add_transform_inline_image_block
+        use_chat_completions_url_for_anthropic_messages disable_hf_tokenizer_download enable_json_schema_validation
+        enable_key_alias_format_validation disable_copilot_system_to_assistant store_audit_logs audit_log_callbacks
+        forward_traceparent_to_llm_provider s3_callback_params datadog_params langsmith_batch_size sso_callback
+        ssl_verify ssl_certificate public_model_groups public_model_groups_links blocked_user_list banned_keywords_list
+        global_disable_no_log_param add_function_to_prompt credential_list telemetry model_alias_map api_base api_key
+        organization headers num_retries_per_request default_max_internal_user_budget priority_reservation
+        priority_reservation_settings guardrails network_mock custom_provider_map post_call_rules ui_theme_config
     """),
 )
 
@@ -388,17 +386,4 @@ INSTALLATION_LIMITS = Block(
     }
 )
 
-WINDOW_LIMIT = Block({"max_budget": NUMBER, "budget_duration": WINDOW})
-
-CALLBACKS = _names("prometheus otel opentelemetry langfuse langfuse_otel")
-"""Names of LiteLLM's callbacks that have a meaning: where spans go (`docs/telemetry.md`). Metrics are always there."""
-
-IDLE_CALLBACKS = _names("""
-    arize arize_phoenix aws_sqs azure_sentinel azure_storage braintrust cloudzero custom_callback_api datadog
-    datadog_llm_observability deepeval dynamic_rate_limiter dynamic_rate_limiter_v3 dynamodb focus galileo gcs_bucket
-    gcs_pubsub generic_api greenscale helicone humanloop lago langsmith langtrace levo
-    literalai litellm_agent logfire lunary mlflow openmeter opik pagerduty posthog
-    prompt_injection_detection resend_email s3 s3_v2 sentry sendgrid_email slack smtp_email sqs supabase traceloop
-    vantage vector_store_pre_call_hook wandb weave weave_otel websearch_interception webhook
-""")
-"""Names of those that have no effect here yet; they are kept by name."""
+WINDOW_LIMIT = Block({"max_budget": NUMBER, "budget_duration": WINDOW}, _names("rpm_limit tpm_limit"))

@@ -6,11 +6,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from sekisho.config import keys
+from sekisho.config import callbacks, keys
 from sekisho.config.deployments import collect_access_groups, group_deployments, list_wildcards, read_deployments
 from sekisho.config.environment import read_variables, resolve_values
 from sekisho.config.files import read_files
-from sekisho.config.installation import read_installation
+from sekisho.config.installation import read_end_users, read_installation, read_tags
 from sekisho.config.places import Document, InvalidConfig, Report, show_name
 from sekisho.config.router import read_health, read_router
 from sekisho.config.routing import (
@@ -129,6 +129,8 @@ def _build_snapshot(
         key_bounds=_read_keys(document, litellm, "upperbound_key_generate_params", keys.KEY_BOUNDS, report),
         team_defaults=_read_keys(document, litellm, "default_team_params", keys.TEAM_DEFAULTS, report),
         user_defaults=_read_user_defaults(document, litellm, report),
+        tag_budgets=read_tags(document, settings, report),
+        **read_end_users(settings),
         **fallbacks,
         **read_router(document, router, names, report),
         **_plain_settings(router, litellm, general),
@@ -178,14 +180,14 @@ def _plain_settings(router: dict[str, Any], litellm: dict[str, Any], general: di
 
 def _read_callbacks(document: Document, litellm: dict[str, Any], report: Report) -> tuple[str, ...]:
     """The names under all three keys for callbacks, each once; a warning for each that does nothing here."""
-    callbacks: dict[str, None] = {}
+    named: dict[str, None] = {}
     for key in ("callbacks", "success_callback", "failure_callback"):
         path = ("litellm_settings", key)
         for name in litellm.get(key, ()):
-            callbacks[name] = None
-            if name in keys.CALLBACKS:
+            named[name] = None
+            if name in callbacks.CALLBACKS:
                 continue
-            known = name in keys.IDLE_CALLBACKS
+            known = name in callbacks.IDLE_CALLBACKS
             said = "is known but has no effect in this version" if known else "is not a known callback"
             report.warn(document.value_place(path), f"`litellm_settings.{key}`: `{show_name(name)}` {said}")
-    return tuple(callbacks)
+    return tuple(named)

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from sekisho.core.caller import Scope
+from sekisho.core.caller import BudgetWindow, Scope
 
 STRATEGIES: Final = (
     "headroom",
@@ -126,6 +126,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     response_retention: for how many seconds answers of the Responses API are kept for their key; None for not at all.
     key_defaults: what virtual keys get that are made without it. key_bounds: the most that they may have.
     team_defaults, user_defaults: what teams and internal users get that are made without it.
+    end_user_budget_id, end_user_budget: a budget of the database, and nano-dollars for ever where that does not say it,
+      for end users without limits of their own. tag_budgets: what tags may spend whose own limits do not say it.
     budget_rollover: whether levels that are made without saying so carry over what a budget window leaves.
     metrics_need_key: whether a key is asked for at `/metrics`.
     usage_retention: for how many seconds usage rows are kept; None for ever.
@@ -184,6 +186,9 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     key_bounds: dict[str, object] = {}
     team_defaults: dict[str, object] = {}
     user_defaults: dict[str, object] = {}
+    end_user_budget_id: str | None = None
+    end_user_budget: int | None = None
+    tag_budgets: dict[str, BudgetWindow] = {}
     budget_rollover: bool = False
 
     def __repr__(self) -> str:

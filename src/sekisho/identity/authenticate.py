@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 
 from msgspec import Struct, structs
 
+from sekisho.config.snapshot import Snapshot
 from sekisho.core.caller import Caller, Scope, ScopeKind
 from sekisho.core.clock import Clock
 from sekisho.core.errors import AccessDenied, InvalidRequest, StoreUnavailable, Unauthenticated
@@ -18,6 +19,7 @@ from sekisho.identity.credential import Credential, Headers, find_credential
 from sekisho.identity.keys import hash_key
 from sekisho.identity.memory import CAPACITY, FRESH, FRESH_UNKNOWN, Memory, Reading, Row
 from sekisho.identity.sigv4 import SignedMessage
+from sekisho.store.customers import CustomerDefaults
 from sekisho.store.engine import Store
 from sekisho.store.limits import changes_at
 from sekisho.store.records import CustomerRecord, TagRecord
@@ -48,7 +50,7 @@ class _Known(Struct, frozen=True, gc=False):
 
 
 class _Named(Struct, frozen=True, gc=False):
-    """What is remembered of a customer or a tag, also of one that is not known: then it has no limits."""
+    """What is remembered of a customer or a tag, also of one that is not known."""
 
     scope: Scope
     blocked: bool = False
@@ -109,6 +111,14 @@ class Identity:
         if installation != self._installation:
             self._installation = installation
             self._master_caller = Caller(role="proxy_admin", scopes=(installation,))
+            self._doubt()
+
+    def use_defaults(self, snapshot: Snapshot) -> None:
+        """Let end users and tags without limits of their own have those of the configuration from now on."""
+        customers, tags = self._store.customers, self._store.tags
+        of_customers = CustomerDefaults(snapshot.end_user_budget_id, snapshot.end_user_budget)
+        if (of_customers, snapshot.tag_budgets) != (customers.defaults, tags.defaults):
+            customers.defaults, tags.defaults = of_customers, snapshot.tag_budgets
             self._doubt()
 
     async def start(self) -> None:
@@ -264,13 +274,11 @@ class Identity:
     async def _read_named(self, name: tuple[ScopeKind, str]) -> Reading[_Named]:
         """A customer or a tag."""
         kind, identity = name
-        record: CustomerRecord | TagRecord | None
+        record: CustomerRecord | TagRecord
         if kind == "customer":
             record = await self._store.customers.effective(identity)
         else:
             record = await self._store.tags.effective(identity)
-        if record is None:
-            return Reading(_Named(Scope(kind=kind, id=identity)))
         now = self._clock.now()
         alias = record.alias if isinstance(record, CustomerRecord) else None
         scope = scope_from(kind, identity, alias, record, now, self._groups)

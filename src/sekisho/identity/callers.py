@@ -113,11 +113,9 @@ def _kept(record: Administered | None, name: str) -> Any:
 
 
 def scope_from(
-    kind: ScopeKind, identity: str, alias: str | None, record: Budgeted | None, now: float, groups: ModelGroups
+    kind: ScopeKind, identity: str, alias: str | None, record: Budgeted, now: float, groups: ModelGroups
 ) -> Scope:
-    """A scope with the limits of its record as they stand at `now`; one without a record has none."""
-    if record is None:
-        return Scope(kind=kind, id=identity, alias=alias)
+    """A scope with the limits of its record as they stand at `now`."""
     models = record.models
     return Scope(
         kind=kind,

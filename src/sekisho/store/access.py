@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from sekisho.core.accounts import member_id
-from sekisho.store.balances import Owned
+from sekisho.store.balances import Owned, attach_budgets
 from sekisho.store.columns import HexBytes
 from sekisho.store.entities import resolve
 from sekisho.store.limits import changes_at
@@ -97,7 +97,7 @@ def _complete(connection: sa.Connection, row: Sequence[Any], now: float, valid_u
     found[KeyRecord] = msgspec.structs.replace(key, expires=min(ends, default=None))
     if team is not None:
         found[TeamRecord] = _with_groups(team)
-    owned = [_own(record, team) for record in found.values()]
+    owned = [_own(record, team) for record in attach_budgets(connection, list(found.values()), now)]
     resolved = resolve(connection, owned, now)
     levels: dict[str, Any] = {"user": None, "team": None}
     levels |= {one.kind: record for one, record in zip(owned, resolved, strict=True)}

@@ -41,7 +41,8 @@ class EntityRepository(Generic[Record]):
         record_type: what its rows are.
         kind: what its accounts are called.
         account_column: where the ids in the names of the accounts are; the key, unless told otherwise.
-        keeps_spend: a new one goes on with what was booked on its accounts before it was there.
+        keeps_spend: one that is not kept here may be used all the same, and once it is, it goes on with what was booked
+            on its accounts before.
     """
 
     def __init__(
@@ -89,19 +90,29 @@ class EntityRepository(Generic[Record]):
 
         return await self._database.inspect(read)
 
-    async def effective(self, identity: str) -> Record | None:
-        """The one of this id with the limits that are in force, and with access groups resolved."""
+    async def effective(self, identity: str) -> Record:
+        """The one of this id, also when it is not kept, with the limits in force and with access groups resolved."""
         now = self._clock.now()
 
-        def read(connection: sa.Connection) -> Record | None:
+        def read(connection: sa.Connection) -> Record:
             row = connection.execute(sa.select(self._table).where(self._key == identity)).mappings().first()
-            if row is None:
-                return None
-            record = from_row(row, self._record_type, now)
+            record = self._stranger(identity) if row is None else from_row(row, self._record_type, now)
+            (record,) = self._attach_budgets(connection, [record], now)
             (resolved,) = resolve(connection, [Owned(self._kind, identity, record)], now)
             return cast(Record, resolved)
 
         return await self._database.inspect(read)
+
+    async def get_seen(self, identities: Sequence[str]) -> list[Record]:
+        """Those of these ids that there are, and those that are not kept but have spent something or have limits."""
+        records = await self.get_many(identities)
+        kept = {getattr(record, self._key_name) for record in records}
+        strangers = [self._stranger(identity) for identity in dict.fromkeys(identities) if identity not in kept]
+        now = self._clock.now()
+        seen = await self._database.inspect(
+            lambda connection: self._attach(connection, self._attach_budgets(connection, strangers, now))
+        )
+        return records + [record for record in seen if record.total_spend or record.budget is not None]
 
     async def insert(self, record: Record) -> Record:
         """Add one, whose `spend` is where its accounts begin.
@@ -145,7 +156,7 @@ class EntityRepository(Generic[Record]):
 
     async def _insert(self, connection: AsyncConnection, record: Record) -> Record:
         await connection.execute(sa.insert(self._table).values(to_row(record)))
-        (record,) = await connection.run_sync(attach_budgets, [record], self._clock.now())
+        (record,) = await connection.run_sync(self._attach_budgets, [record], self._clock.now())
         await self._begin_accounts(connection, record)
         (record,) = await connection.run_sync(self._attach, [record])
         return record
@@ -188,7 +199,16 @@ class EntityRepository(Generic[Record]):
         """The records of rows, with their budgets and their spend."""
         now = self._clock.now()
         records = [from_row(row, self._record_type, now) for row in rows]
-        return self._attach(connection, attach_budgets(connection, records, now))
+        return self._attach(connection, self._attach_budgets(connection, records, now))
+
+    def _attach_budgets(self, connection: sa.Connection, records: Sequence[Record], now: float) -> list[Record]:
+        """The records with the budgets that say what they leave open."""
+        return attach_budgets(connection, records, now)
+
+    def _stranger(self, identity: str) -> Record:
+        """One that is not kept here: nothing is said of it."""
+        fields: dict[str, Any] = {self._key_name: identity}
+        return self._record_type(**fields)
 
     def _attach(self, connection: sa.Connection, records: Sequence[Record]) -> list[Record]:
         owned = [(self._account_of(record), record) for record in records]
@@ -206,11 +226,13 @@ class EntityRepository(Generic[Record]):
 
 
 def resolve(connection: sa.Connection, owned: Sequence[Owned], now: float) -> list[Budgeted]:
-    """The records with the limits that are in force at `now`: their budgets, what is carried over, access groups."""
-    with_budgets = attach_budgets(connection, [one.record for one in owned], now)
+    """The records with the limits that are in force at `now`: what is carried over, access groups.
+
+    Their budgets are attached already.
+    """
     forced = [
-        Owned(one.kind, one.identity, at_time(in_force(in_force(record, record.budget), one.defaults), now))
-        for one, record in zip(owned, with_budgets, strict=True)
+        Owned(one.kind, one.identity, at_time(in_force(in_force(one.record, one.record.budget), one.defaults), now))
+        for one in owned
     ]
     records = attach_carried(connection, forced, now)
     if not any(record.models for record in records):

@@ -10,7 +10,6 @@ from sekisho.core.durations import roll_window, window_start
 from sekisho.store.records import Budgeted, Limits
 
 AnyLimits = TypeVar("AnyLimits", bound=Limits)
-AnyBudgeted = TypeVar("AnyBudgeted", bound=Budgeted)
 
 _MOST: Final = 9 * 10**18
 """Nano-dollars that fit into the 63 bits of a column."""
@@ -39,7 +38,7 @@ def at_time(record: AnyLimits, now: float) -> AnyLimits:
     )
 
 
-def in_force(record: AnyBudgeted, budget: Limits | None) -> AnyBudgeted:
+def in_force(record: AnyLimits, budget: Limits | None) -> AnyLimits:
     """`record` with what it leaves open said by `budget`. A budget and its window are taken together or not at all."""
     if budget is None:
         return record
@@ -52,6 +51,12 @@ def in_force(record: AnyBudgeted, budget: Limits | None) -> AnyBudgeted:
     if "budget_started_at" in values:  # a window from before both were there left nothing to carry over
         values["budget_started_at"] = max(budget.budget_started_at or 0.0, record.budget_started_at or 0.0)
     return msgspec.structs.replace(record, model_limits={**budget.model_limits, **record.model_limits}, **values)
+
+
+def limits_anything(record: Budgeted) -> bool:
+    """Whether a record says itself, or through its budget, what may be used."""
+    given = (getattr(record, name) is not None for name in ("budget_id", "max_budget", *_SINGLE))
+    return any(given) or bool(record.budget_limits or record.model_limits)
 
 
 def main_window(record: Limits) -> BudgetWindow:

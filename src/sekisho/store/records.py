@@ -63,7 +63,7 @@ class Budgeted(Limits, frozen=True, kw_only=True):
 
     The rest is read, never written: `spend` of the open window of `max_budget`, `total_spend` of all time,
     `window_spend` of the open windows of `budget_limits`, `model_spend` of the models that have a budget, `carried`,
-    what the last window left to this one, and `budget`, what `budget_id` refers to.
+    what the last window left to this one, and `budget`, what `budget_id` refers to or else the configuration says.
     """
 
     models: tuple[str, ...] = ()

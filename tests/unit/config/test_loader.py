@@ -227,6 +227,45 @@ def test_the_limits_of_the_installation(tmp_path: Path) -> None:
     assert (snapshot.installation.max_parallel_requests, snapshot.allow_unpriced_models) == (7, True)
 
 
+def test_the_limits_of_end_users_and_tags(tmp_path: Path) -> None:
+    text = (
+        _ONE
+        + """litellm_settings:
+  max_end_user_budget_id: tier
+  max_end_user_budget: 0.5
+  tag_budget_config:
+    "team:search": {max_budget: 5, budget_duration: 1d}
+    other: {budget_limit: "0.25", time_period: 1mo, rpm_limit: 3}
+    for-ever: {max_budget: 0}
+"""
+    )
+    loaded = read(tmp_path, text)
+    snapshot = loaded.snapshot
+    assert (snapshot.end_user_budget_id, snapshot.end_user_budget) == ("tier", 500_000_000)
+    assert {tag: (window.limit, window.duration) for tag, window in snapshot.tag_budgets.items()} == {
+        "team:search": (5_000_000_000, "1d"),
+        "other": (250_000_000, "1mo"),
+        "for-ever": (0, None),
+    }
+    (finding,) = loaded.findings
+    assert "`litellm_settings.tag_budget_config.other.rpm_limit` is known but has no effect" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("budget", "what"),
+    [
+        ("{budget_duration: 1d}", "tag_budget_config.t`: expected a number"),
+        ("five", "tag_budget_config.t`: expected a number"),
+        ("{max_budget: -1}", "tag_budget_config.t.max_budget`: expected a number, 0 or more"),
+        ("{max_budget: 1, time_period: soon}", "tag_budget_config.t.budget_duration`: expected text for the length"),
+    ],
+)
+def test_a_budget_of_a_tag_that_cannot_be_read(tmp_path: Path, budget: str, what: str) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        read(tmp_path, f"{_ONE}litellm_settings: {{tag_budget_config: {{t: {budget}}}}}\n")
+    assert what in str(caught.value)
+
+
 def test_a_model_is_known_by_its_wildcard_or_alias(tmp_path: Path) -> None:
     text = 'model_list:\n  - {model_name: "bedrock/*", litellm_params: {model: "bedrock/*"}}\n'
     text += "router_settings:\n  default_model: bedrock/any\n  fallbacks: [{bedrock/x: [short]}]\n"

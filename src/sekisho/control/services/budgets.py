@@ -9,7 +9,7 @@ from sekisho.control.services.fields import budget_columns
 from sekisho.control.services.ownership import changed_by, made_by
 from sekisho.control.services.views import View, budget_view, dollars, iso
 from sekisho.core.caller import Caller
-from sekisho.core.errors import NotFound
+from sekisho.core.errors import Conflict, NotFound
 from sekisho.store.records import BudgetRecord
 
 _SETTINGS: Final = {
@@ -103,6 +103,9 @@ async def delete_budget(services: Services, budget_id: str) -> View:
         NotFound: there is no such budget.
     """
     record = await _require(services, budget_id)
+    if budget_id == services.worlds.files.end_user_budget_id:
+        message = f"Budget {budget_id!r} limits all end users (litellm_settings.max_end_user_budget_id)."
+        raise Conflict(message, param="id", status=400, kind="bad_request_error")
     if not await services.store.budgets.delete(budget_id):
         raise NotFound(f"No such budget: {budget_id!r}.", param="id")
     return budget_view(record)

@@ -3,6 +3,7 @@
 from sekisho.control.services.context import Services
 from sekisho.control.services.views import View
 from sekisho.core.errors import ConfigError, InvalidRequest
+from sekisho.identity.preparing import find_absent_budget
 
 
 async def reload_configuration(services: Services) -> View:
@@ -20,8 +21,7 @@ async def reload_configuration(services: Services) -> View:
     status, models = "reloaded" if reloaded.changed else "unchanged", sorted(services.worlds.snapshot.groups)
     after = {"models": models, "status": status}
     await services.store.audit.note("configuration", "files", before={"models": before}, after=after)
-    return {
-        "status": status,
-        "models": models,
-        "warnings": [f"{finding.where}: {finding.message}" for finding in reloaded.findings],
-    }
+    warnings = [f"{finding.where}: {finding.message}" for finding in reloaded.findings]
+    if absent := await find_absent_budget(services.store, services.worlds.files.end_user_budget_id):
+        warnings.append(absent)
+    return {"status": status, "models": models, "warnings": warnings}

@@ -36,9 +36,9 @@ async def create_tag(services: Services, caller: Caller, fields: Mapping[str, An
 
 
 async def show_tags(services: Services, names: Sequence[str]) -> View:
-    """Tags by name, with their spend. Raises NotFound when none of them is known."""
+    """Tags by name, with their spend, also those that only calls have told of. Raises NotFound when there is none."""
     await services.store.journal.flush()
-    found = await services.store.tags.get_many(names)
+    found = await services.store.tags.get_seen(names)
     if not found:
         raise NotFound(f"No such tag: {', '.join(names)}.", param="names")
     return {record.name: _view(record) for record in found}

@@ -203,9 +203,9 @@ def administration_view(record: Administered) -> View:
     """Who made and changed it, and what was noted with it."""
     return {
         "metadata": record.metadata,
-        "created_at": iso(record.created_at),
+        "created_at": iso(record.created_at or None),
         "created_by": record.created_by,
-        "updated_at": iso(record.updated_at),
+        "updated_at": iso(record.updated_at or None),
         "updated_by": record.updated_by,
     }
 
