@@ -109,6 +109,16 @@ def test_a_word_is_found_wherever_it_stands() -> None:
     assert beginning.mentions(b"haystack")
 
 
+@pytest.mark.parametrize("word", [b"needle", b"haystack", b'"user":"u"', b'}],"tools"', b'"}],"tools"', b"nowhere"])
+def test_a_word_is_found_wherever_it_stands_behind_a_beginning(word: bytes) -> None:
+    known = Beginnings()
+    for said in ("needle", "needle", "haystack"):
+        body = write([*TWO, *turn(3, said)], tools=[], user="u")
+        _, beginning = known.read(body, "messages")
+        assert beginning is not None
+        assert (beginning.mentions(word) or beginning.goes_on_with(word, body)) == (word in body)
+
+
 def test_the_first_turns_are_those_of_the_whole_conversation() -> None:
     known = Beginnings()
     members, beginning = known.read(write(TWO), "messages")
@@ -153,6 +163,24 @@ def test_what_follows_a_known_beginning_is_read_as_ever(cut: int, tail: bytes, m
         return
     check(known, body)
     check(known, body)
+
+
+MIDDLES = (*TAILS, b'],"x":[1', b'],"messages":[1', b'],"tools":["]', b',{"role":"user"}', b',{"role":"tool"', b" ,1")
+
+
+@given(st.lists(st.lists(st.sampled_from(MIDDLES), max_size=3).map(b"".join), min_size=1, max_size=3), st.booleans())
+def test_what_stands_before_a_known_tail_is_read_as_ever(middles: list[bytes], longer: bool) -> None:
+    known, end = Beginnings(), b'],"tools":["]}"],"user":"u"}'
+    begun = write(TWO, tools=["]}"], user="u").removesuffix(end)
+    for middle in (b"", b"", b',{"role":"assistant"},{"role":"user"}' if longer else b"", *middles):
+        body = begun + middle + end
+        try:
+            read_members(body)
+        except InvalidRequest:
+            with pytest.raises(InvalidRequest):
+                known.read(body, "messages")
+        else:
+            check(known, body)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Bodies that begin as one before are passed on, or not, as if nothing of them had been seen."""
 
+from hashlib import sha256
 from typing import Any
 from unittest.mock import patch
 
@@ -53,6 +54,11 @@ _converse = st.sampled_from(
         {"role": "assistant", "content": [{"text": "signature"}]},
     ]
 )
+_OTHERS: tuple[dict[str, object], ...] = (
+    {},
+    {"system": [{"text": "t", "type": "text", "cache_control": {"type": "ephemeral", "scope": "global"}}]},
+    {"system": [{"text": "t"}, {"cachePoint": {"type": "default"}}], "stop_sequences": ["signature"]},
+)
 _CASES = (
     (anthropic_messages, (anthropic_messages, bedrock_invoke), _anthropic),
     (bedrock_converse, (bedrock_converse,), _converse),
@@ -61,7 +67,10 @@ _CASES = (
 
 def _pass(upstream: Any, call: ClientCall, facts: Any) -> WireRequest | None:
     wire: WireRequest | None = upstream.upstream.pass_request(call, facts, _OPTIONS)
-    return wire
+    if wire is None:
+        return None
+    assert wire.digest in (None, sha256(wire.body).hexdigest())
+    return replace(wire, digest=None)
 
 
 @pytest.mark.parametrize(("client", "upstreams", "turns"), _CASES)
@@ -71,8 +80,9 @@ def test_a_body_that_begins_as_one_before_is_passed_on_alike(
 ) -> None:
     known = Beginnings()
     messages = data.draw(st.lists(turns, min_size=2, max_size=9))
-    for cut in data.draw(st.lists(st.integers(2, 9), min_size=1, max_size=3)):
-        body = msgspec.json.encode({"model": "m", "max_tokens": 9, "messages": messages[:cut]})
+    for cut in data.draw(st.lists(st.integers(2, 9), min_size=1, max_size=4)):
+        others = data.draw(st.sampled_from(_OTHERS))
+        body = msgspec.json.encode({"model": "m", "max_tokens": 9, "messages": messages[:cut], **others})
         inbound = Inbound(endpoint=client.client.endpoints[0], body=body, header=lambda _: None, model="m")
         with (
             patch.object(module, "_SHORTEST", 0),
@@ -84,3 +94,16 @@ def test_a_body_that_begins_as_one_before_is_passed_on_alike(
         for facts in _FACTS:
             for upstream in upstreams:
                 assert _pass(upstream, call, facts) == _pass(upstream, afresh, facts)
+
+
+def test_what_a_conversation_began_with_is_not_hashed_again() -> None:
+    known = Beginnings()
+    turns = [{"role": role, "content": [{"text": "t" * 900}]} for role in ("user", "assistant") * 12]
+    for count in (21, 21, 23):
+        body = msgspec.json.encode({"system": [{"text": "Be brief."}], "messages": turns[:count]})
+        inbound = Inbound(endpoint=bedrock_converse.client.endpoints[0], body=body, header=lambda _: None, model="m")
+        with patch("sekisho.dialects.bedrock_converse.serving.call.beginnings", known):
+            call = bedrock_converse.client.read_call(inbound)
+        wire = bedrock_converse.upstream.pass_request(call, CLAUDE, _OPTIONS)
+        assert wire is not None
+        assert wire.digest == sha256(wire.body).hexdigest()

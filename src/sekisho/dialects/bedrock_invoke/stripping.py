@@ -152,7 +152,7 @@ def _strip_tools(passage: Passage, facts: ModelFacts) -> None:
     if "tools" not in passage.members:
         return
     try:
-        if _plain.find(bytes(passage.members["tools"])):
+        if _plain.find_raw(passage.members["tools"], passage.call.beginning):
             return
         tools = _decode_tools(passage.members["tools"])
     except _UNREADABLE_JSON:

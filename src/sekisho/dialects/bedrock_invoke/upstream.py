@@ -26,6 +26,7 @@ from sekisho.dialects.bedrock_invoke.stripping import names_sources, strip_for_b
 from sekisho.dialects.common.bedrock_errors import read_exception
 from sekisho.dialects.common.bedrock_metadata import write_metadata
 from sekisho.dialects.common.counts import Count
+from sekisho.dialects.common.digests import digest_passed
 from sekisho.dialects.common.eventstream import Frame, FrameDecoder
 from sekisho.dialects.common.members import write_members
 from sekisho.dialects.common.pieces import read_pieces
@@ -80,8 +81,10 @@ class InvokeUpstream:
             passage.change("anthropic_beta", passage.betas)
         if tier not in (*BEDROCK_TIERS, *USUAL_TIERS):
             passage.notes.drop("service_tier")
+        body = write_members(passage.members)
         return WireRequest(
-            body=write_members(passage.members),
+            body=body,
+            digest=digest_passed(call, passage.members, body),
             headers=_write_headers(call.headers, tier, options),
             dropped=passage.notes.fields,
             native=True,

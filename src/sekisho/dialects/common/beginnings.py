@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import Beginning
+from sekisho.core.chat import Beginning, Tail
 from sekisho.dialects.common.members import read_members
 
 _SHORTEST: Final = 16 * 1024
@@ -132,6 +132,41 @@ def look_through(conversation: Raw, known: Beginning | None, look: Callable[[byt
 
 def _read_rest(known: Beginning, body: bytes) -> tuple[dict[str, Raw], list[Raw]] | None:
     """The members of a body that begins as is known, and the turns that follow; None where that is no JSON object."""
+    tail, found = known.tail, None
+    if tail is not None and body.endswith(tail.text) and len(body) - len(tail.text) >= known.end:
+        found = _read_turns(known, body, tail)
+    if found is None:
+        found = _read_turns_and_tail(known, body)
+    if found is None:
+        return None
+    end, items, others = found
+    conversation = Raw(memoryview(body)[known.start : end])
+    return {**known.head, known.name: conversation, **others}, items
+
+
+def _read_turns(known: Beginning, body: bytes, tail: Tail) -> tuple[int, list[Raw], dict[str, Raw]] | None:
+    """Where the conversation ends that such a tail follows, its turns from those known on, and the tail's members.
+
+    None where what stands between the known turns and the tail is not one turn after the other.
+    """
+    end = len(body) - len(tail.text)
+    turns = body[known.end : end]
+    try:
+        items = _decode_items(b"[%b]" % turns[1:]) if turns else []
+        if turns and (turns[:1] != b"," or not items):
+            return None
+        if tail.members is None:
+            buffer = b"".join((_REST_BEGINS, b"[", tail.text))
+            tail.members = _decode_members(buffer)
+            del tail.members[_REST]
+            tail.text = memoryview(buffer)[len(_REST_BEGINS) + 1 :]
+    except _UNREADABLE:
+        return None
+    return end + 1, items, tail.members
+
+
+def _read_turns_and_tail(known: Beginning, body: bytes) -> tuple[int, list[Raw], dict[str, Raw]] | None:
+    """As `_read_turns`, of a conversation that another tail follows, which is remembered."""
     rest = body[known.end :]
     if rest[:1] == b",":
         rest, begun = _REST_BEGINS + b"[" + rest[1:], known.end
@@ -145,8 +180,9 @@ def _read_rest(known: Beginning, body: bytes) -> tuple[dict[str, Raw], list[Raw]
         return None
     if known.name in others or bool(items) != (begun == known.end):
         return None  # told twice, or a comma with nothing behind it, or none where there should be one
-    conversation = Raw(memoryview(body)[known.start : begun + len(turns)])
-    return {**known.head, known.name: conversation, **others}, items
+    end = begun + len(turns)
+    known.tail = Tail(memoryview(body[end - 1 :]))
+    return end, items, others
 
 
 def _locate(body: bytes, members: dict[str, Raw], name: str) -> tuple[dict[str, Raw], int, list[Raw]] | None:

@@ -1,10 +1,12 @@
 """SHA-256 of bodies that begin as one before, for upstreams whose requests are signed: only what is new is hashed."""
 
-from collections.abc import Hashable, MutableMapping
+from collections.abc import Hashable, Mapping, MutableMapping
 from hashlib import sha256
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
+
+from sekisho.core.chat import ClientCall
 
 
 class _Hashed(Struct, frozen=True):
@@ -33,3 +35,21 @@ def begin_digest(made: MutableMapping[Hashable, Any], form: Hashable, head: byte
         state.update(shared[known.size :])
         made[key] = _Hashed(head, len(shared), state.copy())
     return state
+
+
+def digest_passed(call: ClientCall, members: Mapping[str, Raw | object], body: bytes) -> str | None:
+    """The SHA-256 of a body that was written from members of a call's, in hexadecimal.
+
+    None where nothing is known of its conversation, or that was edited.
+    """
+    known = call.beginning
+    if known is None or members.get(known.name) is not call.members[known.name]:
+        return None
+    shared = memoryview(call.members[known.name])[: known.end - known.start]
+    at = body.find(bytes(shared[:64]))
+    if not body.startswith(shared, at):
+        return None  # the same begins inside something before it
+    end = at + len(shared)
+    digest = begin_digest(known.made, digest_passed, body[:at], memoryview(body)[at:end])
+    digest.update(memoryview(body)[end:])
+    return str(digest.hexdigest())

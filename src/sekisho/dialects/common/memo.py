@@ -4,6 +4,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+from msgspec import Raw
+
+from sekisho.core.chat import Beginning
+
 _MOST_ENTRIES: Final = 64
 _MOST_BYTES: Final = 1024 * 1024
 """Of the texts; what is made of one takes about three times as much beside it."""
@@ -24,6 +28,15 @@ class Memo(Generic[_Made]):
         self._most_entries = most_entries
         self._entries: OrderedDict[bytes, _Made] = OrderedDict()
         self._bytes = 0
+
+    def find_raw(self, raw: Raw, known: Beginning | None) -> _Made | None:
+        """As `find`, of a member of a body; calls that begin as is `known` and end alike have the very same one."""
+        if known is None:
+            return self.find(bytes(raw))
+        found: tuple[Raw, _Made | None] | None = known.made.get(self)
+        if found is None or found[0] is not raw:
+            found = known.made[self] = raw, self.find(bytes(raw))
+        return found[1]
 
     def find(self, text: bytes) -> _Made | None:
         """What is made of a text, to be shared and not changed. That nothing is made of it is not remembered."""

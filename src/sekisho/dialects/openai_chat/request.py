@@ -87,7 +87,7 @@ def read_chat(members: Mapping[str, Raw], beginning: Beginning | None = None) ->
         system=system,
         messages=messages,
         known=known,
-        tools=_read_tools(members),
+        tools=_read_tools(members, beginning),
         max_output_tokens=read_output_limit(fields.get("max_tokens"), fields.get("max_completion_tokens")),
     )
     said = {name: value for name, value in fields.items() if value is not None and name not in _TAKEN}
@@ -96,8 +96,11 @@ def read_chat(members: Mapping[str, Raw], beginning: Beginning | None = None) ->
     return chat
 
 
-def _read_tools(members: Mapping[str, Raw]) -> Sequence[Tool]:
-    known = _tools.find(bytes(members["tools"])) if "tools" in members and "functions" not in members else None
+def _read_tools(members: Mapping[str, Raw], beginning: Beginning | None) -> Sequence[Tool]:
+    tools = members.get("tools")
+    if tools is None and "functions" not in members:
+        return []
+    known = _tools.find_raw(tools, beginning) if tools is not None and "functions" not in members else None
     return read_tools(members) if known is None else known
 
 

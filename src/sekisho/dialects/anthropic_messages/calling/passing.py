@@ -122,7 +122,7 @@ def _is_said(value: Raw | None) -> bool:
 def _needs_translation(call: ClientCall, members: dict[str, Raw], facts: ModelFacts, betas: list[str]) -> bool:
     """Whether anything in it is not taken as it is: tool names, system turns, others' reasoning, the answer's form."""
     try:
-        named = _named.find(bytes(members["tools"])) if _is_said(members.get("tools")) else True
+        named = _named.find_raw(members["tools"], call.beginning) if _is_said(members.get("tools")) else True
         output = _decode_members(members["output_config"]) if _is_said(members.get("output_config")) else {}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False  # the upstream will say what is wrong with it

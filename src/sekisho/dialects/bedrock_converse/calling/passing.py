@@ -14,6 +14,7 @@ from sekisho.dialects.bedrock_converse.calling.ceiling import limit_output, read
 from sekisho.dialects.bedrock_converse.forms import allow_betas
 from sekisho.dialects.common.bedrock_metadata import MAX_PAIRS, write_metadata
 from sekisho.dialects.common.beginnings import look_through
+from sekisho.dialects.common.digests import digest_passed
 from sekisho.dialects.common.members import write_members
 from sekisho.dialects.common.names import is_allowed_name
 from sekisho.dialects.common.omissions import Omissions
@@ -85,7 +86,8 @@ def pass_request(call: ClientCall, facts: ModelFacts, options: WriteOptions) -> 
     _add_metadata(members, options.metadata, notes)
     if options.ceiling is not None:
         limit_output(members, options.ceiling, notes)
-    return WireRequest(body=write_members(members), dropped=notes.fields, native=True)
+    body = write_members(members)
+    return WireRequest(body=body, digest=digest_passed(call, members, body), dropped=notes.fields, native=True)
 
 
 def _takes_tool_names(config: Raw | None) -> bool:

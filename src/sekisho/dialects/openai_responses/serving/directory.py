@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from sekisho.core.chat import KnownTools, Tool, ToolChoice
+from sekisho.core.chat import Beginning, KnownTools, Tool, ToolChoice
 from sekisho.core.errors import InvalidRequest, Unsupported
 from sekisho.dialects.common.fields import (
     encode_raw,
@@ -218,9 +218,9 @@ def _read_listed(tools: bytes) -> ToolDirectory:
 _listed: Final = Memo(_read_listed)
 
 
-def read_directory(tools: Raw | None, items: object) -> ToolDirectory:
+def read_directory(tools: Raw | None, items: object, beginning: Beginning | None = None) -> ToolDirectory:
     """The tools of a request: those of `tools`, then those that items of its input add. Raises InvalidRequest."""
-    known = None if tools is None else _listed.find(bytes(tools))
+    known = None if tools is None else _listed.find_raw(tools, beginning)
     directory = ToolDirectory() if known is None else known.copy()
     for index, item in enumerate(items if isinstance(items, list) else ()):
         if isinstance(item, dict) and item.get("type") == ADDED_TOOLS:

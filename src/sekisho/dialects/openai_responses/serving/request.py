@@ -45,7 +45,7 @@ def read_chat(members: Mapping[str, Raw], path: str, beginning: Beginning | None
     left_out = ("tools",) if plain is None else ("tools", "input")
     fields = decode_members({name: raw for name, raw in members.items() if name not in left_out})
     refuse_kept_state(fields)
-    directory = read_directory(members.get("tools"), fields.get("input"))
+    directory = read_directory(members.get("tools"), fields.get("input"), beginning)
     conversation = Conversation(directory)
     instructions = read_optional(fields.get("instructions"), "instructions", read_text)
     if instructions:
