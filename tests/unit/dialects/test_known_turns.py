@@ -164,3 +164,13 @@ def test_calls_of_a_conversation_share_its_turns_and_no_call_changes_them() -> N
     assert len(shared[2]) == len(shared[1]) + 2
     (written,) = (made for made in shared[2].made.values() if isinstance(made, WrittenTurns))
     assert len(written.ends) == len(shared[2])
+
+
+def test_names_that_no_upstream_takes_are_still_known_after_more_turns() -> None:
+    known = Beginnings()
+    turns = _turns(4)
+    turns[2]["tool_calls"][0]["function"]["name"] = "odd name"  # type: ignore[index]  # it is a call
+    for count in (6, 8, 10):
+        chat = _read(msgspec.json.encode({"model": "m", "messages": turns[:count], "tools": _TOOLS}), known)
+        wire = bedrock_converse.upstream.write_request(chat, CLAUDE, WriteOptions())
+        assert list(wire.tool_names.values()) == ["odd name"]

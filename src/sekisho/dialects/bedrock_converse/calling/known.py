@@ -103,4 +103,5 @@ def _write_on(written: WrittenTurns, known: KnownTurns, facts: ModelFacts, *, wi
         calls += [part.id for part in turn.parts if type(part) is ToolCall and turn.role == "assistant"]
         called.append(len(calls))
     joined = b",".join([written.text, *texts] if begun else texts)
-    return WrittenTurns(written.arranged + arranged, joined, ends, names.known, calls, called)
+    tools = tuple(dict.fromkeys((*written.tools, *names.known)))  # those with aliases are not in `names` from the start
+    return WrittenTurns(written.arranged + arranged, joined, ends, tools, calls, called)
