@@ -1,5 +1,7 @@
 """`python -m sekisho`."""
 
-from sekisho.cli.main import app
+import sys
 
-app()
+from sekisho.cli.main import main
+
+sys.exit(main())

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.command_line import Result, run_command
 from tests.support.gateway import call
 from tests.support.servers import serve_app
-from typer.testing import CliRunner, Result
 
-from sekisho.cli.main import app
 from sekisho.core.clock import SystemClock
 from sekisho.simulator.app import build_simulator
 from sekisho.simulator.settings import (
@@ -67,7 +66,7 @@ def run(tmp_path: Path, entries: list[dict[str, Any]], *options: str) -> Result:
     ]
     file = tmp_path / "config.yaml"
     file.write_text(json.dumps({"model_list": models}))
-    return CliRunner().invoke(app, ["doctor", str(file), *options])
+    return run_command("doctor", str(file), *options)
 
 
 def checks(result: Result, number: int = 0) -> dict[str, dict[str, str]]:
@@ -237,6 +236,6 @@ def test_people_get_a_table(tmp_path: Path) -> None:
 
 
 def test_a_configuration_that_cannot_be_used(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["doctor", str(tmp_path / "nowhere.yaml")])
+    result = run_command("doctor", str(tmp_path / "nowhere.yaml"))
     assert result.exit_code == 2
     assert "nowhere.yaml" in result.stderr

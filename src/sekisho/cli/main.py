@@ -1,124 +1,161 @@
 """The command line: what there is, and its options. What a command does is in the module of its name."""
 
+import os
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import Any
 
 from sekisho import __version__
 from sekisho.cli.collecting import collect_nothing
 
-app = typer.Typer(
-    help="The checkpoint between AI coding agents and their models. / AI エージェントとモデルの間の関所。",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-simulate_app = typer.Typer(
-    help="Local counterparts of upstreams. / 上流サービスのローカルな代役。", no_args_is_help=True
-)
-app.add_typer(simulate_app, name="simulate")
-audit_app = typer.Typer(help="The audit trail. / 監査記録。", no_args_is_help=True)
-app.add_typer(audit_app, name="audit")
-
-Host = Annotated[str, typer.Option(help="Address to listen on. / 待ち受けるアドレス。")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. / 待ち受けるポート。")]
+Command = Callable[[Namespace], int]
+"""What runs a command with its options. It gives the exit status."""
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"sekisho {__version__}")
-        raise typer.Exit
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name, those of the process without any. Returns the exit status.
+
+    Raises SystemExit (2) for arguments that are none, and (0) where only help or the version is wanted.
+    """
+    parser = ArgumentParser(
+        prog="sekisho",
+        description="The checkpoint between AI coding agents and their models. / AI エージェントとモデルの間の関所。",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"sekisho {__version__}", help="Print the version. / 版を表示。"
+    )
+    commands = _begin_group(parser)
+    _add_serve(commands)
+    _add_check(commands)
+    _add_doctor(commands)
+    simulate = _add_command(commands, "simulate", "Local counterparts of upstreams. / 上流サービスのローカルな代役。")
+    _add_bedrock(_begin_group(simulate))
+    audit = _add_command(commands, "audit", "The audit trail. / 監査記録。")
+    _add_verify(_begin_group(audit))
+    options = parser.parse_args(arguments)
+    run: Command = options.run
+    try:
+        return run(options)
+    except KeyboardInterrupt:
+        return 130  # as shells say it of whom Ctrl-C has ended
 
 
-@app.callback()
-def main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version. / 版を表示。")
-    ] = False,
-) -> None:
-    """Options of all commands."""
+def _begin_group(parser: ArgumentParser) -> Any:
+    """Have the parser read commands; without one it says which there are."""
+
+    def show(_: Namespace) -> int:
+        parser.print_help()
+        return 2
+
+    parser.set_defaults(run=show)
+    return parser.add_subparsers(metavar="COMMAND", title="commands")
 
 
-@app.command(help="Serve the gateway. / ゲートウェイを起動する。")
-def serve(
-    config: Annotated[Path | None, typer.Option(help="Configuration file. / 設定ファイル。")] = None,
-    host: Host = "127.0.0.1",
-    port: Port = 4000,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes to serve with. / プロセス数。")] = 1,
-    ssl_certfile: Annotated[
-        str | None,
-        typer.Option(
-            "--ssl-certfile",
-            "--ssl_certfile_path",
-            envvar="SSL_CERTFILE_PATH",
-            help="Serve TLS: certificate chain (PEM). / TLS で待ち受ける: 証明書チェーン (PEM)。",
-        ),
-    ] = None,
-    ssl_keyfile: Annotated[
-        str | None,
-        typer.Option(
-            "--ssl-keyfile", "--ssl_keyfile_path", envvar="SSL_KEYFILE_PATH", help="Its key (PEM). / その秘密鍵 (PEM)。"
-        ),
-    ] = None,
-) -> None:
-    """Serve the gateway."""
-    collect_nothing()
-    from sekisho.cli.serve import serve as run  # noqa: PLC0415  # the other commands need not wait for the gateway's imports
-
-    raise typer.Exit(run(config, host, port, workers, ssl_certfile, ssl_keyfile))
+def _add_command(commands: Any, name: str, words: str, run: Command | None = None) -> ArgumentParser:
+    parser: ArgumentParser = commands.add_parser(name, help=words, description=words, allow_abbrev=False)
+    if run is not None:
+        parser.set_defaults(run=run)
+    return parser
 
 
-@app.command(help="Check a configuration file. / 設定ファイルを検査する。")
-def check(
-    file: Annotated[Path, typer.Argument(help="Configuration file. / 設定ファイル。")],
-    strict: Annotated[bool, typer.Option(help="Warnings are errors. / 警告もエラーにする。")] = False,
-) -> None:
-    """Check a configuration file."""
-    from sekisho.cli.check import check as run  # noqa: PLC0415  # as above
+def _add_serve(commands: Any) -> None:
+    def run(options: Namespace) -> int:
+        collect_nothing()
+        from sekisho.cli.serve import serve  # noqa: PLC0415  # the other commands need not wait for the gateway's imports
 
-    raise typer.Exit(run(file, strict))
+        return serve(
+            options.config, options.host, options.port, options.workers, options.ssl_certfile, options.ssl_keyfile
+        )
 
-
-@app.command(help="Examine every deployment, read-only. / すべてのデプロイメントを読み取りだけで診断する。")
-def doctor(
-    file: Annotated[
-        Path | None, typer.Argument(help="Configuration file (default: the built-in one). / 設定ファイル。")
-    ] = None,
-    call: Annotated[
-        bool, typer.Option("--call", help="Ask each model for one token, which is billed. / 1 トークンだけ呼び出す。")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON. / JSON で出力する。")] = False,
-) -> None:
-    """Examine every deployment."""
-    from sekisho.cli.doctor import doctor as run  # noqa: PLC0415  # as above
-
-    raise typer.Exit(run(file, call=call, as_json=as_json))
-
-
-@audit_app.callback()
-def audit() -> None:
-    """Options of all commands about the audit trail."""
-
-
-@audit_app.command(help="Check that nobody altered the audit trail. / 監査記録が改ざんされていないか検査する。")
-def verify(
-    database: Annotated[
-        str | None, typer.Option(help="Address of the database. / データベースのアドレス。", envvar="DATABASE_URL")
-    ] = None,
-    expect: Annotated[
-        list[str] | None, typer.Option(help="Hash noted earlier that must still be there. / 以前に控えたハッシュ。")
-    ] = None,
-) -> None:
-    """Check that nobody altered the audit trail."""
-    from sekisho.cli.audit import verify_audit  # noqa: PLC0415  # as above
-
-    raise typer.Exit(verify_audit(database, expect or ()))
+    parser = _add_command(commands, "serve", "Serve the gateway. / ゲートウェイを起動する。", run)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="Configuration file. / 設定ファイル。")
+    _add_address(parser, 4000)
+    words = "Processes to serve with (%(default)s). / プロセス数。"
+    parser.add_argument("--workers", type=_number(1, 256), default=1, metavar="N", help=words)
+    parser.add_argument(
+        "--ssl-certfile",
+        "--ssl_certfile_path",
+        dest="ssl_certfile",
+        default=os.environ.get("SSL_CERTFILE_PATH") or None,
+        metavar="FILE",
+        help="Serve TLS: certificate chain (PEM; or SSL_CERTFILE_PATH). / TLS で待ち受ける: 証明書チェーン (PEM)。",
+    )
+    parser.add_argument(
+        "--ssl-keyfile",
+        "--ssl_keyfile_path",
+        dest="ssl_keyfile",
+        default=os.environ.get("SSL_KEYFILE_PATH") or None,
+        metavar="FILE",
+        help="Its key (PEM; or SSL_KEYFILE_PATH). / その秘密鍵 (PEM)。",
+    )
 
 
-@simulate_app.command(help="Serve a local counterpart of Amazon Bedrock. / Amazon Bedrock のローカルな代役を起動する。")
-def bedrock(host: Host = "127.0.0.1", port: Port = 4001) -> None:
-    """Serve a local counterpart of Amazon Bedrock."""
-    from sekisho.cli.simulate import simulate_bedrock  # noqa: PLC0415  # as above
+def _add_check(commands: Any) -> None:
+    def run(options: Namespace) -> int:
+        from sekisho.cli.check import check  # noqa: PLC0415  # as above
 
-    raise typer.Exit(simulate_bedrock(host, port))
+        return check(options.file, options.strict)
+
+    parser = _add_command(commands, "check", "Check a configuration file. / 設定ファイルを検査する。", run)
+    parser.add_argument("file", type=Path, metavar="FILE", help="Configuration file. / 設定ファイル。")
+    words = "Warnings are errors. / 警告もエラーにする。"
+    parser.add_argument("--strict", action=BooleanOptionalAction, default=False, help=words)
+
+
+def _add_doctor(commands: Any) -> None:
+    def run(options: Namespace) -> int:
+        from sekisho.cli.doctor import doctor  # noqa: PLC0415  # as above
+
+        return doctor(options.file, call=options.call, as_json=options.json)
+
+    words = "Examine every deployment, read-only. / すべてのデプロイメントを読み取りだけで診断する。"
+    parser = _add_command(commands, "doctor", words, run)
+    words = "Configuration file (default: the built-in one). / 設定ファイル。"
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help=words)
+    words = "Ask each model for one token, which is billed. / 1 トークンだけ呼び出す。"
+    parser.add_argument("--call", action="store_true", help=words)
+    parser.add_argument("--json", action="store_true", help="Print JSON. / JSON で出力する。")
+
+
+def _add_verify(commands: Any) -> None:
+    def run(options: Namespace) -> int:
+        from sekisho.cli.audit import verify_audit  # noqa: PLC0415  # as above
+
+        return verify_audit(options.database or os.environ.get("DATABASE_URL") or None, options.expect)
+
+    words = "Check that nobody altered the audit trail. / 監査記録が改ざんされていないか検査する。"
+    parser = _add_command(commands, "verify", words, run)
+    words = "Address of the database (or DATABASE_URL). / データベースのアドレス。"
+    parser.add_argument("--database", metavar="URL", help=words)
+    words = "Hash noted earlier that must still be there. / 以前に控えたハッシュ。"
+    parser.add_argument("--expect", action="append", default=[], metavar="HASH", help=words)
+
+
+def _add_bedrock(commands: Any) -> None:
+    def run(options: Namespace) -> int:
+        from sekisho.cli.simulate import simulate_bedrock  # noqa: PLC0415  # as above
+
+        return simulate_bedrock(options.host, options.port)
+
+    words = "Serve a local counterpart of Amazon Bedrock. / Amazon Bedrock のローカルな代役を起動する。"
+    _add_address(_add_command(commands, "bedrock", words, run), 4001)
+
+
+def _add_address(parser: ArgumentParser, port: int) -> None:
+    words = "Address to listen on (%(default)s). / 待ち受けるアドレス。"
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=words)
+    words = "Port to listen on (%(default)s). / 待ち受けるポート。"
+    parser.add_argument("--port", type=_number(0, 65535), default=port, metavar="N", help=words)
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    """What reads a number in these bounds."""
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdecimal() and least <= int(text) <= most:
+            return int(text)
+        raise ArgumentTypeError(f"'{text}' is not a whole number from {least} to {most}")
+
+    return read

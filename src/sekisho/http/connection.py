@@ -99,9 +99,12 @@ class UpstreamResponse:
         Raises Broken, TimedOut, or what `take` has raised, which gets nothing more then.
         """
         self._take = take
-        self.flush()
-        while self._parts or not (self.complete or self._failure):
-            await self._wait()
+        try:
+            self.flush()
+            while self._parts or not (self.complete or self._failure):
+                await self._wait()
+        finally:
+            self._take = None  # which mostly refers back to this answer, and only the collector frees a ring
         if self._failure is not None:
             raise self._failure
 

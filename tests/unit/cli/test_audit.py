@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from typer.testing import CliRunner
+from tests.support.command_line import run_command
 
-from sekisho.cli.main import app
 from sekisho.core.clock import ManualClock
 from sekisho.store.database import Database
 from sekisho.store.tables import audit, budgets, metadata
@@ -38,8 +37,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def verify(*options: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["audit", "verify", *options])
-    return result.exit_code, result.output
+    result = run_command("audit", "verify", *options)
+    return result.exit_code, result.stdout + result.stderr
 
 
 def test_a_whole_trail(home: Path) -> None:
