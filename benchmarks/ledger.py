@@ -133,7 +133,7 @@ class Gate:
         record.recognise(standing)
         watch.stop("widen, choose the model")
         meter.owner, meter.request_bytes = caller.owner, weigh_call(call)
-        planner = Planner(self.world, caller, call, "chat", self.access, self.estimator, meter)
+        planner = Planner(standing, call, "chat", self.access, self.estimator, meter)
         plan = planner.plan(record.requested)
         future = plan.future
         watch.stop("find roads, forecast")

@@ -6,10 +6,12 @@ from msgspec import Struct, structs
 
 from sekisho.core.chat import ChatRequest
 from sekisho.core.errors import SekishoError
-from sekisho.core.wire import UpstreamDialect, WireRequest, WriteOptions
+from sekisho.core.target import Target
+from sekisho.core.wire import UpstreamDialect, WireRequest
 from sekisho.gateway.alarm import Limit
 from sekisho.gateway.reply import Reply, explain
-from sekisho.gateway.sending import choose_dialect, choose_options, find_timeouts, send
+from sekisho.gateway.sending import choose_options, find_manner, send
+from sekisho.gateway.standing import Manner
 from sekisho.gateway.ways import Candidate
 from sekisho.gateway.work import Work
 from sekisho.http.failures import TimedOut
@@ -22,29 +24,17 @@ class Conversing(Struct):
     work: Work
     _completed: ChatRequest | None = None
 
-    async def try_once(self, candidate: Candidate) -> Reply:
-        """One attempt. Returns with the whole answer, or when the first event of a stream has come."""
-        work, target = self.work, candidate.target
-        call, record, dialects = work.call, work.record, work.rooms.access.dialects
-        name = choose_dialect(target, "chat", call.family, dialects)
-        dialect: UpstreamDialect = dialects[name]
-        options = choose_options(work, candidate)
-        wire = dialect.pass_request(call, target.facts, options) if dialect.family == call.family else None
-        if wire is None:
-            wire = await self._translate(dialect, candidate, options)
-        record.dropped = wire.dropped
-        since = record.clock.monotonic()
-        begin = self._begin if call.stream else self._hear_out
-        try:
-            return await begin(candidate, dialect, wire, name)
-        finally:  # all this is the upstream's time, not the gateway's
-            record.waited += record.clock.monotonic() - since
+    async def hear_out(self, candidate: Candidate) -> Reply:
+        """One attempt. Returns with the whole answer.
 
-    async def _hear_out(self, candidate: Candidate, dialect: UpstreamDialect, wire: WireRequest, name: str) -> Reply:
-        """The whole answer. Once the request is sent, it is awaited even when the client leaves: it will be billed."""
-        work, meter, exchange = self.work, self.work.meter, self.work.exchange
+        Once the request is sent, the answer is awaited even when the client leaves: it will be billed.
+        """
+        work, meter, exchange, target = self.work, self.work.meter, self.work.exchange, candidate.target
+        manner, record = find_manner(work, candidate), work.record
+        wire = self._pass(target, manner) or await self._translate(target, manner)
+        since = record.clock.monotonic()
         try:
-            reply = Reply(candidate.target, dialect, wire, await send(work, candidate, wire, name))
+            reply = Reply(target, manner.dialect, wire, await send(work, target, wire, manner))
             try:
                 await reply.await_answer()
             except BaseException:  # also when cancelled: the connection must not stay open
@@ -61,6 +51,8 @@ class Conversing(Struct):
             else:
                 meter.not_taken()
             raise
+        finally:  # all this is the upstream's time, not the gateway's
+            record.waited += record.clock.monotonic() - since
         if exchange.heed():
             reply.close()
             assert reply.answer is not None
@@ -68,34 +60,51 @@ class Conversing(Struct):
             await asyncio.sleep(0)
         return reply
 
-    async def _begin(self, candidate: Candidate, dialect: UpstreamDialect, wire: WireRequest, name: str) -> Reply:
-        """A stream that has begun."""
-        reply = Reply(candidate.target, dialect, wire, await send(self.work, candidate, wire, name))
+    async def begin(self, candidate: Candidate) -> Reply:
+        """One attempt at a stream. Returns when its first event has come."""
+        work, target = self.work, candidate.target
+        manner, record = find_manner(work, candidate), work.record
+        wire = self._pass(target, manner) or await self._translate(target, manner)
+        since = record.clock.monotonic()
         try:
-            await self._await_first_token(candidate, reply)
-        except BaseException:  # as above
-            reply.close()
-            raise
+            reply = Reply(target, manner.dialect, wire, await send(work, target, wire, manner))
+            try:
+                await self._await_first_token(target, reply, manner.timeouts.first)
+            except BaseException:  # as above
+                reply.close()
+                raise
+        finally:  # as above
+            record.waited += record.clock.monotonic() - since
         return reply
 
-    async def _await_first_token(self, candidate: Candidate, reply: Reply) -> None:
+    async def _await_first_token(self, target: Target, reply: Reply, seconds: float) -> None:
         """What only announces an answer keeps a connection busy, so that the first token needs a limit of its own."""
-        seconds = find_timeouts(self.work, candidate.deployment).first
         try:
             with Limit(self.work.rooms.access.alarm, seconds):
                 await reply.await_first_event()
         except TimeoutError as error:
-            raise explain(TimedOut(f"no first token within {seconds:g} s"), candidate.target) from error
+            raise explain(TimedOut(f"no first token within {seconds:g} s"), target) from error
 
-    async def _translate(self, dialect: UpstreamDialect, candidate: Candidate, options: WriteOptions) -> WireRequest:
-        chat, facts = await self._complete_chat(), candidate.target.facts
+    def _pass(self, target: Target, manner: Manner) -> WireRequest | None:
+        """The client's own bytes for the target, where it speaks their format and can take them."""
+        if not manner.familiar:
+            return None
+        dialect: UpstreamDialect = manner.dialect
+        wire = dialect.pass_request(self.work.call, target.facts, choose_options(self.work, target, manner))
+        if wire is not None:
+            self.work.record.dropped = wire.dropped
+        return wire
+
+    async def _translate(self, target: Target, manner: Manner) -> WireRequest:
+        chat, facts = await self._complete_chat(), target.facts
         if self.work.snapshot.prompt_caching:
             mark_for_caching(chat, facts)
-        wire = dialect.write_request(chat, facts, options)
-        if not chat.omitted:
-            return wire
-        dropped = tuple(dict.fromkeys([*chat.omitted, *wire.dropped]))
-        return structs.replace(wire, dropped=dropped)
+        dialect: UpstreamDialect = manner.dialect
+        wire = dialect.write_request(chat, facts, choose_options(self.work, target, manner))
+        if chat.omitted:
+            wire = structs.replace(wire, dropped=tuple(dict.fromkeys([*chat.omitted, *wire.dropped])))
+        self.work.record.dropped = wire.dropped
+        return wire
 
     async def _complete_chat(self) -> ChatRequest:
         """The neutral conversation with what it lacks: files named by URL, reasoning that the client did not return."""

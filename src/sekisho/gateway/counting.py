@@ -7,7 +7,7 @@ from msgspec import Struct
 from sekisho.core.errors import Unsupported, UpstreamError, UpstreamThrottled
 from sekisho.core.wire import CountingDialect, WireAnswer, WireFault
 from sekisho.gateway.reply import read_body
-from sekisho.gateway.sending import choose_dialect, choose_options, send
+from sekisho.gateway.sending import choose_options, find_manner, send
 from sekisho.gateway.ways import Candidate
 from sekisho.gateway.work import Work
 from sekisho.telemetry.log import log_upstream_failure
@@ -44,12 +44,11 @@ class Counting:
             self._work.meter.not_taken()
 
     async def _ask(self, candidate: Candidate) -> int:
-        work, target, dialects = self._work, candidate.target, self._work.rooms.access.dialects
-        name = choose_dialect(target, "count_tokens", work.call.family, dialects)
-        dialect: CountingDialect = dialects[name]
-        wire = dialect.write_count_request(work.call, target.facts, choose_options(work, candidate))
+        work, target, manner = self._work, candidate.target, find_manner(self._work, candidate, "count_tokens")
+        dialect: CountingDialect = manner.dialect
+        wire = dialect.write_count_request(work.call, target.facts, choose_options(work, target, manner))
         with work.record.waiting():
-            response = await send(work, candidate, wire, name, "count_tokens")
+            response = await send(work, target, wire, manner)
             try:
                 body = await read_body(response, target)
             finally:

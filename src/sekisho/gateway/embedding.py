@@ -8,10 +8,12 @@ from msgspec import Struct
 
 from sekisho.core.errors import SekishoError
 from sekisho.core.events import EmbeddingAnswer
+from sekisho.core.target import Target
 from sekisho.core.usage import Usage
 from sekisho.core.wire import EmbeddingDialect, WireAnswer, WireFault, WireRequest
 from sekisho.gateway.reply import read_body
-from sekisho.gateway.sending import choose_dialect, choose_options, send
+from sekisho.gateway.sending import choose_options, find_manner, send
+from sekisho.gateway.standing import Manner
 from sekisho.gateway.ways import Candidate
 from sekisho.gateway.work import Work
 
@@ -31,15 +33,14 @@ class Embedding:
 
     async def try_once(self, candidate: Candidate) -> Vectors:
         """One attempt; the requests go one after the other, so that one call never bursts. Raises UpstreamError."""
-        work, target, dialects = self._work, candidate.target, self._work.rooms.access.dialects
-        name = choose_dialect(target, "embeddings", work.call.family, dialects)
-        dialect: EmbeddingDialect = dialects[name]
-        requests = dialect.write_requests(work.call, target.facts, choose_options(work, candidate))
+        work, target, manner = self._work, candidate.target, find_manner(self._work, candidate, "embeddings")
+        dialect: EmbeddingDialect = manner.dialect
+        requests = dialect.write_requests(work.call, target.facts, choose_options(work, target, manner))
         answers: list[WireAnswer] = []
         with work.record.waiting():
             for wire in requests:
                 try:
-                    answers.append(await self._ask(candidate, wire, name))
+                    answers.append(await self._ask(target, wire, manner))
                 except SekishoError:
                     self._charge(dialect, answers, len(requests))
                     if work.exchange.heed():
@@ -55,10 +56,10 @@ class Embedding:
             raise target.classify_fault(fault) from fault
         return Vectors(answer, answers[0].body if requests[0].native else None)
 
-    async def _ask(self, candidate: Candidate, wire: WireRequest, dialect: str) -> WireAnswer:
-        response = await send(self._work, candidate, wire, dialect, "embeddings")
+    async def _ask(self, target: Target, wire: WireRequest, manner: Manner) -> WireAnswer:
+        response = await send(self._work, target, wire, manner)
         try:
-            return WireAnswer(response.headers, await read_body(response, candidate.target))
+            return WireAnswer(response.headers, await read_body(response, target))
         finally:
             response.close()
 

@@ -57,7 +57,7 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
     standing = rooms.standings.find(world, caller, call)
     record.recognise(standing)
     meter.owner, meter.request_bytes = standing.owner, weigh_call(call)
-    planner = Planner(standing.world, caller, call, operation, rooms.access, rooms.estimator, meter)
+    planner = Planner(standing, call, operation, rooms.access, rooms.estimator, meter)
     plan, hold = await hold_first(rooms.ledger, planner, standing.model.group)
     try:
         held = plan.future.hold_with(hold)

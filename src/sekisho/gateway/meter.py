@@ -49,10 +49,9 @@ class Meter(Struct):
 
     def expect(self, model: str) -> Expectation:
         """What the call will probably use at a model (by the upstream's name), as far as its size tells."""
-        known, self._expected = self._expected, None
+        known = self._expected
         if known is None or known[0] != model:
-            known = (model, self.estimator.expect(self.owner, model, self.request_bytes))
-        self._expected = known
+            known = self._expected = (model, self.estimator.expect(self.owner, model, self.request_bytes))
         return known[1]
 
     def taken_by(self, target: Target) -> None:

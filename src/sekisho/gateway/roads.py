@@ -1,8 +1,6 @@
 """By which roads a call may go: deployments of the group that it asks for, and of those that may stand in for it."""
 
-from collections.abc import Iterator, Mapping
-from functools import partial
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -12,13 +10,13 @@ from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
 from sekisho.core.target import Target
 from sekisho.core.wire import Operation
+from sekisho.gateway.fleets import PreparedFleet
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.networks import Network, find_budgeted, make_network
 from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.gateway.ways import Candidate, ClosedRoad, Road, Roads
-from sekisho.policy.routing.fleet import Fleet
 from sekisho.policy.routing.load import Load
-from sekisho.policy.routing.plan import Chosen, line_up
+from sekisho.policy.routing.plan import line_up
 from sekisho.policy.routing.strategies import Ask
 from sekisho.policy.tags import tags_of
 from sekisho.store.records import AddedModel
@@ -50,31 +48,40 @@ class World(Struct, frozen=True):
 class OpenRoad(Struct, frozen=True):
     """The road of one group. Whenever its candidates are gone through, each is chosen only when its turn comes.
 
-    meter: has weighed the call. counts: whether the load counts where the call goes.
+    prepared: its deployments. meter: has weighed the call. counts: whether the load counts where the call goes.
     """
 
     group: str
-    targets: tuple[Target, ...]
-    fleet: Fleet
+    prepared: PreparedFleet
     call: ClientCall
     meter: Meter
     snapshot: Snapshot
     access: UpstreamAccess
     counts: bool
 
+    @property
+    def targets(self) -> Sequence[Target]:
+        """See `Road`."""
+        return self.prepared.targets
+
     def __iter__(self) -> Iterator[Candidate]:
         """The candidates as a call should try them now; those at rest last."""
         snapshot, access, load = self.snapshot, self.access, self.weigh()
         traffic, counted = access.traffic, load if self.counts else None
-        ask = Ask(traffic.lanes, self.fleet, load, traffic.clock, access.random, snapshot.routing_strategy_args)
-        upcoming = map(partial(_make_candidate, counted), line_up(ask, snapshot.routing_strategy))
-        return upcoming if snapshot.failover else islice(upcoming, 1)
+        ask = Ask(
+            traffic.lanes, self.prepared.fleet, load, traffic.clock, access.random, snapshot.routing_strategy_args
+        )
+        for chosen in line_up(ask, snapshot.routing_strategy):
+            option = chosen.option
+            yield Candidate(option.deployment, option.target, chosen.wait, chosen.full, counted, option.most_parallel)
+            if not snapshot.failover:
+                return
 
     def everyone(self) -> Iterator[Candidate]:
         """All that the call may wait for, as it prefers them; whoever asks for these has found no room anywhere."""
         if not self.counts:
             return
-        load, fleet = self.weigh(), self.fleet
+        load, fleet = self.weigh(), self.prepared.fleet
         places = fleet.prefer(load.session) if load.session is not None else range(len(fleet.options))
         for place in places if self.snapshot.failover else places[:1]:
             option = fleet.options[place]
@@ -82,7 +89,7 @@ class OpenRoad(Struct, frozen=True):
 
     def weigh(self) -> Load:
         """What the call probably puts on a deployment of the group."""
-        call, target = self.call, self.targets[0]
+        call, target = self.call, self.prepared.targets[0]
         likely, most = self.meter.expect(target.upstream_model), target.facts.max_output_tokens
         ceiling = call.max_output_tokens or most or _UNKNOWN_CEILING
         if most is not None and ceiling > most:
@@ -91,11 +98,6 @@ class OpenRoad(Struct, frozen=True):
         output = likely.output * call.answers
         session = None if call.session_id is None else f"{self.meter.owner}\0{call.session_id}\0{self.group}"
         return Load(likely.input, output if output < ceiling else ceiling, ceiling, session)
-
-
-def _make_candidate(counted: Load | None, chosen: Chosen) -> Candidate:
-    option = chosen.option
-    return Candidate(option.deployment, option.target, chosen.wait, chosen.full, counted, option.most_parallel)
 
 
 def find_roads(
@@ -107,29 +109,39 @@ def find_roads(
     access: UpstreamAccess,
     meter: Meter,
 ) -> Roads:
-    """The roads for a call that the meter has weighed.
+    """The roads for a call that the meter has weighed. Raises as `find_network`."""
+    network = find_network(world, caller, group, call, operation, access)
+    return lay_roads(network, group, call, operation, world.snapshot, access, meter)
+
+
+def lay_roads(
+    network: Network,
+    group: str,
+    call: ClientCall,
+    operation: Operation,
+    snapshot: Snapshot,
+    access: UpstreamAccess,
+    meter: Meter,
+) -> Roads:
+    """The roads for a call that the meter has weighed."""
+    counts = operation != "count_tokens"
+    others: dict[str, Road] = {
+        name: OpenRoad(name, prepared, call, meter, snapshot, access, counts)
+        for name, prepared in network.fleets.items()
+    }
+    asked = others.pop(group, None) or ClosedRoad(group)
+    return Roads(asked, others, network.fallbacks, network.terms)
+
+
+def find_network(
+    world: World, caller: Caller, group: str, call: ClientCall, operation: Operation, access: UpstreamAccess
+) -> Network:
+    """Where such calls may go, worked out once for all that are alike in what matters to that.
 
     Of groups that a budget pays for, they have only the deployments with a price, unless the configuration allows all.
     Raises Unsupported when the model does something else than what is asked, UpstreamMisconfigured when none of its
     deployments works as configured, AccessDenied when none has a price, InvalidRequest when all are for other tags.
     """
-    network = _find_network(world, caller, group, call, operation, access)
-    counts = operation != "count_tokens"
-    asked: Road = ClosedRoad(group)
-    others: dict[str, Road] = {}
-    for name, prepared in network.fleets.items():
-        road = OpenRoad(name, prepared.targets, prepared.fleet, call, meter, world.snapshot, access, counts)
-        if name == group:
-            asked = road
-        else:
-            others[name] = road
-    return Roads(asked, others, network.fallbacks, network.terms)
-
-
-def _find_network(
-    world: World, caller: Caller, group: str, call: ClientCall, operation: Operation, access: UpstreamAccess
-) -> Network:
-    """Where such calls may go, worked out once for all that are alike in what matters to that."""
     snapshot, fleets, networks = world.snapshot, access.traffic.fleets, world.networks
     if fleets.deployments is not snapshot.deployments:
         fleets.adopt(snapshot, world.targets)

@@ -20,9 +20,10 @@ async def converse(work: Work) -> None:
     fitting = Fitting(
         work.call, work.meter.request_bytes, rooms.estimator, precheck=work.snapshot.enable_pre_call_checks
     )
-    kind = StreamedAnswer if work.call.stream else WholeAnswer
+    conversing = Conversing(work)
+    kind, try_once = (StreamedAnswer, conversing.begin) if work.call.stream else (WholeAnswer, conversing.hear_out)
     answering: Answering = kind(work.exchange, cast(ChatClient, work.dialect), record, work.held.hold)
-    attempts = work.attempts(Conversing(work).try_once, fitting=fitting, keep_open=answering.kept_open)
+    attempts = work.attempts(try_once, fitting=fitting, keep_open=answering.kept_open)
     try:
         reply = await attempts.first_that_succeeds(work.roads)
         try:

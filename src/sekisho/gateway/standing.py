@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
 from sekisho.core.caller import Caller
 from sekisho.core.chat import ClientCall
-from sekisho.core.target import Sender
+from sekisho.core.target import Errand, Sender
+from sekisho.core.wire import Operation
 from sekisho.gateway.limits import RawHeaders, tell_limits
+from sekisho.gateway.networks import Network
 from sekisho.gateway.roads import World
 from sekisho.http.failures import Timeouts
 from sekisho.ledger.rates import RateLimits
@@ -22,12 +24,28 @@ View = Callable[[World, Caller, Iterable[str | None]], World]
 _MOST_STANDINGS: Final = 4_000
 
 
+class Manner(Struct, frozen=True):
+    """How requests of one kind are put to one target.
+
+    dialect: the one to speak, by its name and itself; familiar: whether it is of the client's own family.
+    drop_params: what the configuration says of it. timeouts: of one attempt.
+    """
+
+    errand: Errand
+    dialect: Any
+    familiar: bool
+    drop_params: bool
+    timeouts: Timeouts
+
+
 class Standing(Struct, frozen=True):
     """What is the same for all calls of a caller for a model.
 
     world: the configuration as they see it. billed: the caller as usage rows name it. sender, notes: as upstreams are
     told of it, and as is noted in their logs. tell_limits: the headers that say how much the caller may still do.
-    timeouts: of attempts at deployments of this world, by their identity and whether a stream is wanted.
+    networks: where calls may go that have no tags and wishes of their own, by group and operation.
+    manners: how requests are put to targets of this world, by their identity, the client's family of formats, what is
+        asked, and whether a stream is wanted.
     roads: as usage rows name them, by the target's identity, the kind of call, the group and the price's version.
     """
 
@@ -39,7 +57,8 @@ class Standing(Struct, frozen=True):
     sender: Sender
     notes: Mapping[str, str]
     tell_limits: Callable[[], RawHeaders]
-    timeouts: dict[tuple[int, bool], Timeouts]
+    networks: dict[tuple[str, Operation], Network]
+    manners: dict[tuple[int, str, Operation, bool], Manner]
     roads: dict[tuple[int, str, str | None, str | None], UsageRoad]
 
 
@@ -83,7 +102,8 @@ class Standings:
             sender=sender,
             notes={name: value for name, value in notes.items() if value is not None},
             tell_limits=partial(tell_limits, self._rates, caller.scopes, model.group),
-            timeouts={},
+            networks={},
+            manners={},
             roads={},
         )
 
