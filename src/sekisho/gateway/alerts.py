@@ -32,11 +32,8 @@ class SoftBudgets:
         self._told: set[Watched] = set()
 
     def notice(self, scopes: Sequence[Scope], booked: Mapping[str, bool]) -> None:
-        """A call of these scopes is over, which was booked on these accounts: those of when it began."""
-        for scope in scopes:
-            if scope.soft_budget is not None:
-                self._called[id(booked)] = scopes, booked
-                return
+        """A call of scopes with soft budgets is over, which was booked on these accounts: those of when it began."""
+        self._called[id(booked)] = scopes, booked
 
     async def run(self) -> None:
         """Look again and again, for ever."""

@@ -121,7 +121,9 @@ class Attempts(Struct, Generic[_Done], kw_only=True):
     def _is_free(self, candidate: Candidate) -> bool:
         """Whether an attempt can be made at once, and may be; if it is to be a probe, it is one from now on."""
         access, target = self.access, candidate.target
-        if candidate.wait > 0 or (self.fitting is not None and self.fitting.overflows(target)):
+        if candidate.wait > 0:
+            return False
+        if (fitting := self.fitting) is not None and fitting.precheck and fitting.overflows(target):
             return False
         now, rests = self.record.clock.monotonic(), access.traffic.lanes.rests
         if candidate.load is None:  # such a call does not tell how its probe went

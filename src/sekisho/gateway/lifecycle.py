@@ -39,7 +39,6 @@ async def live(exchange: Exchange, route: Route, rooms: Rooms) -> None:
     finally:  # before the refusal goes out: a client must not hear of a call that a crash could still lose
         if record.caller is not None:
             rooms.journal.record(record.row(), record.booked)
-            rooms.soft_budgets.notice(record.caller.scopes, record.booked)
         tell_end(rooms.telemetry, record, exchange)
     if record.error is not None:
         await refuse(exchange, route.dialect, record, record.error)
@@ -51,7 +50,8 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
     call = record.call = route.dialect.read_call(route.inbound(exchange, body))
     read_wishes(exchange, call, caller)
     check_client_tags(world.snapshot, call.tags)
-    caller = record.caller = await rooms.identity.widen(caller, call.end_user, call.tags)
+    if call.end_user is not None or call.tags or caller.tags:
+        caller = record.caller = await rooms.identity.widen(caller, call.end_user, call.tags)
     if route.continues:
         await rooms.continuity.resume(caller.owner, route.dialect, call)
     standing = rooms.standings.find(world, caller, call)
@@ -71,6 +71,8 @@ async def _serve(exchange: Exchange, route: Route, record: CallRecord, meter: Me
         hold.settle(record.usage.total, record.cost or 0)
         record.booked, record.overrun = hold.booked, hold.overrun
         rooms.ledger.end(hold)
+        if standing.watched:
+            rooms.soft_budgets.notice(caller.scopes, hold.booked)
 
 
 async def _admit(exchange: Exchange, record: CallRecord, rooms: Rooms, cap: int) -> tuple[Caller, bytes]:

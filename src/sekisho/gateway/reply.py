@@ -32,11 +32,11 @@ class Reply:
 
     async def await_answer(self) -> None:
         """Wait for the whole answer; a failure until then can still go elsewhere. Raises UpstreamError."""
-        self.body = await read_body(self._response, self.target)
         try:
+            self.body = await self._response.read(_MAX_ANSWER_BYTES)
             self.answer = self._dialect.read_answer(WireAnswer({}, self.body), self.wire)
-        except WireFault as fault:
-            raise self.target.classify_fault(fault) from fault
+        except (CallFailed, WireFault) as error:
+            raise self._explain(error) from error
 
     async def await_first_event(self) -> None:
         """Wait until the stream has begun with something of the model's; a failure until then can still go elsewhere.

@@ -43,6 +43,7 @@ class Standing(Struct, frozen=True):
 
     world: the configuration as they see it. billed: the caller as usage rows name it. sender, notes: as upstreams are
     told of it, and as is noted in their logs. tell_limits: the headers that say how much the caller may still do.
+    watched: whether a soft budget is to be looked at after calls.
     networks: where calls may go that have no tags and wishes of their own, by group and operation.
     manners: how requests are put to targets of this world, by their identity, the client's family of formats, what is
         asked, and whether a stream is wanted.
@@ -57,6 +58,7 @@ class Standing(Struct, frozen=True):
     sender: Sender
     notes: Mapping[str, str]
     tell_limits: Callable[[], RawHeaders]
+    watched: bool
     networks: dict[tuple[str, Operation], Network]
     manners: dict[tuple[int, str, Operation, bool], Manner]
     roads: dict[tuple[int, str, str | None, str | None], UsageRoad]
@@ -75,11 +77,13 @@ class Standings:
         """The standing of a call that began in this world. Raises InvalidRequest, UnknownModel or AccessDenied."""
         if call.fallbacks is not None:
             return self._make(world, caller, call)
-        if self._world is not world or len(self._made) >= _MOST_STANDINGS:
+        if self._world is not world:
             self._world, self._made = world, {}
         key = (id(caller), call.model)  # callers stay the same objects until something about them changes
         made = self._made.get(key)
         if made is None:  # the caller is kept, too, so that no other can have its id
+            if len(self._made) >= _MOST_STANDINGS:
+                self._made.clear()
             made = self._made[key] = self._make(world, caller, call)
         return made
 
@@ -102,6 +106,7 @@ class Standings:
             sender=sender,
             notes={name: value for name, value in notes.items() if value is not None},
             tell_limits=partial(tell_limits, self._rates, caller.scopes, model.group),
+            watched=any(scope.soft_budget is not None for scope in caller.scopes),
             networks={},
             manners={},
             roads={},

@@ -113,9 +113,7 @@ class Estimator:
 
     def most_input(self, models: Iterable[str], request_bytes: int) -> int:
         """The input tokens that a request of this size has at most at any of the models, as far as can be told."""
-        habits = [self._models.get(model) for model in models]
-        ratios = [_BYTES_PER_TOKEN if each is None else each.ratio or _BYTES_PER_TOKEN for each in habits]
-        return ceil(request_bytes / min(ratios) * _SAFETY)
+        return ceil(request_bytes / min(map(self._ratio, models)) * _SAFETY)
 
     def expect(self, owner: str, model: str, request_bytes: int) -> Expectation:
         """All that can be told of a call beforehand."""

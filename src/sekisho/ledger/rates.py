@@ -289,16 +289,15 @@ def _take_granted(plan: Rated, tokens: int, now: float) -> Taken | None:
 
 def _find_tightest(shares: Sequence[Share], now: float, fresh: float) -> Remaining | None:
     """What is left of the limit of which least is left; what the store told since `fresh` counts, too."""
-    tightest: Share | None = None
-    least = 0
-    for share in shares:
-        left = share.limit - share.window.total - share.held
-        if share.told_at > fresh:
-            left = min(left, share.limit - share.told + share.left)
-        if tightest is None or left < least:
-            tightest, least = share, left
-    if tightest is None:
+    if not shares:
         return None
+    lefts = [share.limit - share.window.total - share.held for share in shares]
+    if fresh < inf:
+        for place, share in enumerate(shares):
+            if share.told_at > fresh:
+                lefts[place] = min(lefts[place], share.limit - share.told + share.left)
+    least = min(lefts)
+    tightest = shares[lefts.index(least)]
     return Remaining(tightest.limit, least if least > 0 else 0, tightest.window.seconds_until(now, 0))
 
 

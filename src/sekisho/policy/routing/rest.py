@@ -213,7 +213,7 @@ class Rests:
 
     def is_throttled(self, bucket: str, now: float) -> bool:
         """Whether the quota rests for no other reason than that it is used up."""
-        spell = self._cooling.get(bucket)
+        spell = self._cooling.get(bucket) if self._cooling else None
         return spell is not None and spell.throttled and spell.until > now
 
     def throttles(self, now: float) -> list[Throttle]:
