@@ -61,7 +61,10 @@ class Conversing(Struct):
         return reply
 
     async def begin(self, candidate: Candidate) -> Reply:
-        """One attempt at a stream. Returns when its first event has come."""
+        """One attempt at a stream. Returns when its first event has come.
+
+        A client that leaves cuts it, and pays for what was sent and has come.
+        """
         work, target = self.work, candidate.target
         manner, record = find_manner(work, candidate), work.record
         wire = self._pass(target, manner) or await self._translate(target, manner)
@@ -73,6 +76,10 @@ class Conversing(Struct):
             except BaseException:  # as above
                 reply.close()
                 raise
+        except asyncio.CancelledError:
+            if not work.meter.sent:
+                work.meter.not_taken()
+            raise
         finally:  # as above
             record.waited += record.clock.monotonic() - since
         return reply

@@ -39,6 +39,8 @@ class Meter(Struct):
     owner: str = ""
     request_bytes: int = 0
     price: Price | None = None
+    sent: bool = False
+    """Whether the request of the stream that was asked for last is on its way: until then it costs nothing to leave."""
     _answer_bytes: int = 0
     _expected: tuple[str, Expectation] | None = None
     _target: Target | None = None
@@ -55,10 +57,15 @@ class Meter(Struct):
         return known[1]
 
     def taken_by(self, target: Target) -> None:
-        """An upstream has been sent the request and has not refused it: from here on it costs money."""
+        """An upstream is sent the request and has not refused it: from here on it costs money."""
         self._target, self.price = target, target.price
+        self.sent = False
         self._answer_bytes = 0
         self._cost = None
+
+    def mark_sent(self) -> None:
+        """The request is on its way."""
+        self.sent = True
 
     def not_taken(self) -> None:
         """The upstream refused it, or was never reached: this attempt costs nothing."""

@@ -53,7 +53,7 @@ async def send(work: Work, target: Target, wire: WireRequest, manner: Manner) ->
     meter.taken_by(target)
     if billed:
         rooms.journal.sent(work.record.row_if_lost(meter, work.held.expected), work.held.hold.booked)
-    on_sent = work.exchange.persist if billed and not errand.stream else None
+    on_sent = work.exchange.persist if billed and not errand.stream else meter.mark_sent
     try:
         response = await rooms.access.client.post(signed.url, signed.headers, wire.body, manner.timeouts, on_sent)
     except CallFailed as failure:
