@@ -10,7 +10,7 @@ import uvloop
 from msgspec import Struct
 
 from sekisho.assembly import Settings, assemble, prepare_store, resolve, simulation_needed
-from sekisho.cli.allocating import keep_one_heap
+from sekisho.cli.allocating import giving_back, keep_one_heap
 from sekisho.cli.banner import Ready, write_banner
 from sekisho.cli.collecting import collect_seldom
 from sekisho.cli.home import find_home, keep_master_key, keep_starter_key
@@ -206,7 +206,7 @@ async def _run_gateway(plan: Plan, stopping: asyncio.Event) -> None:
         _print_findings(await app.reloader.reload())
 
     try:
-        with reload_on_hangup(reload):
+        with reload_on_hangup(reload), giving_back():
             print(write_banner(plan.ready), flush=True)
             await Server(app, tls).run_until(stopping, plan.listener)
     finally:

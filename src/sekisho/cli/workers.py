@@ -18,7 +18,7 @@ import msgspec
 import uvloop
 
 from sekisho.assembly import Application, Settings, assemble
-from sekisho.cli.allocating import keep_one_heap
+from sekisho.cli.allocating import giving_back, keep_one_heap
 from sekisho.cli.collecting import collect_seldom
 from sekisho.cli.signals import stop_on_signals
 from sekisho.cli.tls import Certificate
@@ -95,7 +95,8 @@ async def _work(listener: socket.socket, certificate: Certificate | None) -> Non
 
     following = asyncio.create_task(_follow_orders(orders, app, renew, stopping), name="orders")
     try:
-        await Server(app, tls).run_until(stopping, listener)
+        with giving_back():
+            await Server(app, tls).run_until(stopping, listener)
     finally:
         following.cancel()
         await app.close()

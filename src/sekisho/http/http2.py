@@ -10,7 +10,7 @@ from h2 import events
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error, StreamClosedError
 
-from sekisho.http.asgi import Scope
+from sekisho.http.asgi import KNOWN, Scope
 from sekisho.http.http2_framing import FRAME_BYTES, MAX_STREAMS, Framing
 from sekisho.http.http2_limits import RateLimit
 from sekisho.http.http2_stream import Http2Stream
@@ -18,7 +18,6 @@ from sekisho.http.state import KEEP_ALIVE_SECONDS, ServerState, describe
 
 _log = logging.getLogger(__name__)
 
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _SETTINGS_SECONDS = 10.0
 _CLOSE_SECONDS = 5.0
 _MOST_UNSENT: Final = 1024 * 1024
@@ -252,6 +251,7 @@ class Http2Protocol(asyncio.Protocol):
             "raw_path": raw_path,
             "query_string": query,
             "headers": headers,
+            KNOWN: {},
         }
 
     def _flush(self) -> None:

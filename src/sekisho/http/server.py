@@ -3,13 +3,17 @@
 import asyncio
 import socket
 import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sekisho.http.asgi import Application
 from sekisho.http.http1 import HEADER_SECONDS, Http1Protocol
-from sekisho.http.http2 import PREFACE, Http2Protocol
 from sekisho.http.state import ServerState
 
+if TYPE_CHECKING:
+    from sekisho.http.http2 import Http2Protocol
+
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What a client of HTTP/2 begins with (RFC 9113 section 3.4)."""
 _BACKLOG: Final = 2048
 _DRAIN_SECONDS: Final = 30.0
 
@@ -37,6 +41,8 @@ class EitherProtocol(asyncio.Protocol):
         """The first bytes, or more of them."""
         self._begun += data
         if self._begun.startswith(PREFACE):
+            from sekisho.http.http2 import Http2Protocol  # noqa: PLC0415  # few gateways have such clients
+
             self._hand_over(Http2Protocol(self._state))
         elif not PREFACE.startswith(self._begun):
             self._hand_over(Http1Protocol(self._state))
@@ -45,7 +51,7 @@ class EitherProtocol(asyncio.Protocol):
         """The server stops: nothing is under way here."""
         self._transport.close()
 
-    def _hand_over(self, protocol: Http1Protocol | Http2Protocol) -> None:
+    def _hand_over(self, protocol: "Http1Protocol | Http2Protocol") -> None:
         self._leave()
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)

@@ -53,3 +53,27 @@ def test_what_bodies_have_left_is_used_again() -> None:
         return int(run.stdout)
 
     assert count("given back") > 3 * count("kept")
+
+
+HOLES = """
+import sys
+from pathlib import Path
+from sekisho.cli.allocating import give_back, keep_one_heap
+keep_one_heap()
+kept = []
+for _ in range(100):
+    bodies = [bytes(100_000) for _ in range(8)]
+    kept.append([bytes(2_000) for _ in range(8)])  # lie between them
+    bodies.clear()
+del kept[::2]
+def count_pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+before = count_pages()
+give_back()
+print(before - count_pages())
+"""
+
+
+def test_pages_that_nothing_lies_on_are_given_back() -> None:
+    run = subprocess.run([sys.executable, "-c", HOLES], check=True, capture_output=True)
+    assert int(run.stdout) > 50

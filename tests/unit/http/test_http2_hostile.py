@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.http2 import Client, Receive, Scope, Send, serving
 
-from sekisho.http.http2 import PREFACE, Http2Protocol
+from sekisho.http.http2 import Http2Protocol
 from sekisho.http.http2_limits import RateLimit
+from sekisho.http.server import PREFACE
 from sekisho.http.state import ServerState
 
 
