@@ -142,8 +142,8 @@ class Gate:
         watch.stop("reserve")
         record.booked, record.ceiling = hold.booked, held.ceiling
         candidate = next(iter(plan.roads.asked))
-        record.group, record.target = plan.group, candidate.target
-        meter.taken_by(record.target)
+        record.begin_attempt(candidate.target, plan.group)
+        meter.taken_by(candidate.target)
         self.store.journal.sent(record.row_if_lost(meter, held.expected), hold.booked)
         watch.stop("write down what was sent")
         await asyncio.sleep(0)  # the upstream
@@ -157,6 +157,7 @@ class Gate:
         watch.stop("tell the limits")
         self.ledger.end(hold)
         watch.stop("settle")
+        record.end()
         self.store.journal.record(record.row(), record.booked)
         watch.stop("write down the end")
 

@@ -9,10 +9,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import process_time
+from typing import cast
 
 from sekisho.core.caller import Caller, Scope
 from sekisho.core.chat import ChatRequest, ClientCall
 from sekisho.core.ids import new_id
+from sekisho.core.target import Target
 from sekisho.core.usage import Usage
 from sekisho.core.wire import Endpoint
 from sekisho.telemetry.calls import Attempt, Call
@@ -41,19 +43,21 @@ _CALLER = Caller(
 )
 
 
+class _Target:
+    """What is told of a target."""
+
+    deployment_id = "d" * 64
+    provider = "bedrock"
+    upstream_model = _MODEL
+    account = "123456789012"
+    region = "us-east-1"
+    simulated = False
+
+
 def _make_calls() -> list[Call]:
     """Calls of a hundred sessions, each with tokens and a cost of its own."""
-    attempt = Attempt(
-        deployment_id="d" * 64,
-        group="sonnet",
-        provider="bedrock",
-        upstream_model=_MODEL,
-        account="123456789012",
-        region="us-east-1",
-        began_ms=1,
-        ms=900,
-        status=200,
-    )
+    target = cast(Target, _Target())
+    attempt = Attempt(target, "sonnet", began_ms=1, ms=900, status=200)
     return [
         Call(
             id=new_id(1.7e9 + number),
@@ -69,6 +73,7 @@ def _make_calls() -> list[Call]:
             usage=Usage(input=900 + number % 1000, output=50 + number % 333, cache_read=20_000 + number),
             cost=1_000_000 + number,
             output_cost=100_000 + number,
+            target=target,
             attempts=[attempt],
         )
         for number in range(_CALLS)

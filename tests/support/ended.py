@@ -55,17 +55,11 @@ def client_call(**fields: Any) -> ClientCall:
 
 
 def attempt(**fields: Any) -> Attempt:
-    known: dict[str, Any] = {
-        "deployment_id": "dep-1",
-        "group": "sonnet",
-        "provider": "bedrock",
-        "upstream_model": Upstream.upstream_model,
-        "account": "123456789012",
-        "region": "us-east-1",
-        "began_ms": 2,
-        "ms": 800,
-        "status": 200,
-    }
+    """One that answered; `fields` are its own, or its target's."""
+    target = Upstream()
+    for name in fields.keys() & vars(Upstream).keys():
+        setattr(target, name, fields.pop(name))
+    known: dict[str, Any] = {"target": target, "group": "sonnet", "began_ms": 2, "ms": 800, "status": 200}
     return Attempt(**{**known, **fields})
 
 

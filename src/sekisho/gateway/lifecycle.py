@@ -37,6 +37,7 @@ async def live(exchange: Exchange, route: Route, rooms: Rooms) -> None:
         record.error = InternalError(f"The gateway failed. Its log says why, under call {record.id}.")
         log_crash(record.id)
     finally:  # before the refusal goes out: a client must not hear of a call that a crash could still lose
+        record.end()
         if record.caller is not None:
             rooms.journal.record(record.row(), record.booked)
         tell_end(rooms.telemetry, record, exchange)

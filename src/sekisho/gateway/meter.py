@@ -112,11 +112,12 @@ class Meter(Struct):
         """Take this for the output of an answer of which nothing was seen."""
         self._answer_bytes = self.estimator.answer_bytes(output_tokens)
 
-    @property
-    def estimated(self) -> bool:
-        """Whether something was used whose count is a guess."""
-        kept = self._kept is not None and self._kept.estimated
-        return kept or (self._target is not None and self._reported is None)
+    def sum_up(self) -> tuple[Usage, int | None, bool]:
+        """What the call has used and what it costs, and whether something was used whose count is a guess."""
+        estimated = self._target is not None and self._reported is None
+        if self._kept is not None:
+            estimated = estimated or self._kept.estimated
+        return self.usage, self.cost, estimated
 
     @property
     def usage(self) -> Usage:

@@ -26,7 +26,6 @@ _MOST_ANSWER_BYTES: Final = 64 * 1024
 
 def tell_end(telemetry: Telemetry, record: CallRecord, exchange: Exchange) -> None:
     """Tell of a call that is over, for whatever reason."""
-    record.seconds = record.clock.monotonic() - record.started_monotonic
     if telemetry.traces:
         record.parent, price = exchange.recall(_find_parent), record.price
         if price is not None:

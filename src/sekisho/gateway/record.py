@@ -94,15 +94,7 @@ class CallRecord(Call, kw_only=True):
         if group not in (self.group, self.requested or group):
             self.fallbacks += 1
         self.target, self.group = target, group
-        attempt = Attempt(
-            deployment_id=target.deployment_id,
-            group=group,
-            provider=target.provider,
-            upstream_model=target.upstream_model,
-            account=target.account,
-            region=target.region,
-            began_ms=self.elapsed_ms(),
-        )
+        attempt = Attempt(target, group, self.elapsed_ms())
         self.attempts.append(attempt)
         return attempt
 
@@ -136,10 +128,12 @@ class CallRecord(Call, kw_only=True):
         since = self.queued_since
         return self.queued if since is None else self.queued + self.clock.monotonic() - since
 
-    def first_byte(self) -> None:
-        """The first byte of the answer goes out now."""
+    def first_byte(self) -> float:
+        """The first byte of the answer goes out now, so many seconds after the call came in."""
+        elapsed = self.clock.monotonic() - self.started_monotonic
         if self.first_byte_after is None:
-            self.first_byte_after = self.clock.monotonic() - self.started_monotonic
+            self.first_byte_after = elapsed
+        return elapsed
 
     def elapsed_ms(self) -> int:
         """Milliseconds since the call came in."""
@@ -147,11 +141,17 @@ class CallRecord(Call, kw_only=True):
 
     def charge(self, meter: Meter) -> None:
         """What it has used is known."""
-        self.usage, self.cost, self.estimated, self.price = meter.usage, meter.cost, meter.estimated, meter.price
+        self.usage, self.cost, self.estimated = meter.sum_up()
+        self.price = meter.price
 
-    def headers(self) -> RawHeaders:
-        """LiteLLM's response headers and ours, but for money."""
-        elapsed = self.clock.monotonic() - self.started_monotonic
+    def end(self) -> None:
+        """The call is over."""
+        self.seconds = self.clock.monotonic() - self.started_monotonic
+
+    def headers(self, elapsed: float | None = None) -> RawHeaders:
+        """LiteLLM's response headers and ours, but for money; `elapsed` seconds after the call came in, or now."""
+        if elapsed is None:
+            elapsed = self.clock.monotonic() - self.started_monotonic
         queued = self.queued if self.queued_since is None else self.queue_seconds()
         waited = self.waited + queued - self.queued
         headers = [
@@ -191,35 +191,37 @@ class CallRecord(Call, kw_only=True):
     def row_if_lost(self, meter: Meter, expected: Usage) -> UsageRow:
         """The usage row to book if the end of the call, which now goes to an upstream, is never told."""
         self.price = price = meter.price
-        self.lost = self._row(expected, None if price is None else price.cost(expected), True, _LOST)
+        cost, after = None if price is None else price.cost(expected), self.attempts[-1].began_ms / 1000
+        self.lost = self._row(expected, cost, True, _LOST, after)
         return self.lost
 
     def row(self) -> UsageRow:
-        """The usage row. Called once, when the call is over."""
+        """The usage row. Called once, after `end`."""
         row = self.lost
         if row is None or self.error is not None or len(self.attempts) > 1:
-            return self._row(self.usage, self.cost, self.estimated, _end_of(self.error))
+            return self._row(self.usage, self.cost, self.estimated, _end_of(self.error), self.seconds)
         # The first attempt has answered: nothing else has changed since it was made.
-        row.ended_at = self._now_ms()
+        row.ended_at = int((self.started + self.seconds) * 1000)
         row.status, row.http_status, row.error_class = "success", 200, None
-        row.ttft_ms = _milliseconds(self.first_byte_after)
+        row.ttft_ms = None if self.first_byte_after is None else int(self.first_byte_after * 1000)
         row.usage, row.cost_nano, row.estimated = self.usage, self.cost, self.estimated
         row.overrun_nano = self.overrun or None
         return row
 
-    def _row(self, usage: Usage, cost: int | None, estimated: bool, outcome: _Outcome) -> UsageRow:
+    def _row(self, usage: Usage, cost: int | None, estimated: bool, outcome: _Outcome, seconds: float) -> UsageRow:
         caller, standing, call = self.caller, self.standing, self.call or _NO_CALL
+        first, queued = self.first_byte_after, self.queued
         return UsageRow(
             id=self.id,
             caller=name_caller(caller) if standing is None else standing.billed,
             road=self._road(),
             usage=usage,
-            tags=_join_tags(caller, call),
+            tags=_join_tags(caller, call) if call.tags or (caller is not None and caller.tags) else (),
             attempts=self._tell_attempts() if len(self.attempts) > 1 or self.error is not None else (),
             started_at=int(self.started * 1000),
-            ended_at=self._now_ms(),
-            ttft_ms=_milliseconds(self.first_byte_after),
-            queued_ms=_milliseconds(self.queued or None),
+            ended_at=int((self.started + seconds) * 1000),
+            ttft_ms=None if first is None else int(first * 1000),
+            queued_ms=int(queued * 1000) if queued else None,
             model=((call.model or "") if self.model is None else self.model.asked)[:250],
             cost_nano=cost,
             status=outcome.status,
@@ -239,17 +241,15 @@ class CallRecord(Call, kw_only=True):
             overrun_nano=self.overrun or None,
         )
 
-    def _now_ms(self) -> int:
-        """The time, in milliseconds since the epoch, by the clock that is never put back."""
-        return int((self.started + self.clock.monotonic() - self.started_monotonic) * 1000)
-
     def _tell_attempts(self) -> tuple[UsageAttempt, ...]:
         """Every attempt, unless the first has answered, which the row says anyway."""
         attempts = self.attempts
         if not attempts or (len(attempts) == 1 and attempts[0].error is None):
             return ()
         return tuple(
-            UsageAttempt(each.deployment_id, each.group, each.account, each.region, each.ms, each.error)
+            UsageAttempt(
+                each.target.deployment_id, each.group, each.target.account, each.target.region, each.ms, each.error
+            )
             for each in attempts
         )
 
@@ -277,12 +277,7 @@ class CallRecord(Call, kw_only=True):
 
 def _join_tags(caller: Caller | None, call: ClientCall) -> tuple[str, ...]:
     """The tags of the key and those of the call, each once."""
-    own, more = caller.tags if caller else (), call.tags
-    return tuple(dict.fromkeys([*own, *more])) if own or more else ()
-
-
-def _milliseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else int(seconds * 1000)
+    return tuple(dict.fromkeys([*(caller.tags if caller else ()), *call.tags]))
 
 
 def _class_of(error: SekishoError | None) -> str | None:

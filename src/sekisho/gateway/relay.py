@@ -97,8 +97,7 @@ def send_body(
     usage: Usage | None = None,
 ) -> None:
     """Send a whole answer that is already written."""
-    record.first_byte()
-    headers = [JSON, *record.headers(), *extra, *dialect.answer_headers(record.id, usage)]
+    headers = [JSON, *record.headers(record.first_byte()), *extra, *dialect.answer_headers(record.id, usage)]
     exchange.answer(200, headers, body)
 
 

@@ -105,9 +105,7 @@ class RateLimits:
             if used + tokens > share.limit and (used or not share.limit):
                 return None  # while nothing else is used, a call passes that needs more than the whole limit, but 0
         for share in plan.requests:
-            window = share.window
-            window.total += 1
-            window.latest += 1
+            share.window.total += 1
         for share in plan.tokens:
             share.held += tokens
         return Taken(plan, tokens)
@@ -145,10 +143,8 @@ class RateLimits:
         if plan.second != (second := int(now)):
             plan.slide(second)
         for share in plan.tokens:
-            window = share.window
             share.held -= expected
-            window.total += tokens
-            window.latest += tokens
+            share.window.total += tokens
         if taken.stamps and tokens != expected:  # there are none where this worker is alone
             for share, stamp in zip(plan.tokens, taken.stamps, strict=True):
                 share.correct(stamp, expected - tokens, now)

@@ -16,37 +16,38 @@ DAY = Span(86_400, 900)
 class SlidingWindow:
     """Counts what happened in the last span.
 
-    second: the monotonic time, in whole seconds, to which it was last slid. total: what it holds then; latest: what of
-    that is in the bucket of this second. After `slide`, which is needed once in a second, `total` may be read, and
-    whatever happens be added to both: that is all that most calls do here.
+    second: the monotonic time, in whole seconds, to which it was last slid. total: what it holds then. After `slide`,
+    which is needed once in a second, `total` may be read, and whatever happens be added to it: that is all that most
+    calls do here.
     """
 
-    __slots__ = ("_at", "_bucket", "_older", "_seconds", "latest", "second", "total")
+    __slots__ = ("_at", "_before", "_bucket", "_older", "_seconds", "second", "total")
 
     def __init__(self, span: Span = MINUTE) -> None:
         self._seconds, self._bucket = span.seconds, span.bucket
         self._older: list[tuple[int, int]] = []  # few; an empty deque would take 0.7 KB
         self._at = self.second = -1
-        self.latest = self.total = 0
+        self._before = self.total = 0  # before: what of the total is in older buckets
 
     def slide(self, second: int) -> None:
         """Go on to this second, and forget what is too old by then."""
         bucket = second // self._bucket
         if bucket != self._at:
-            if self.latest:
-                self._older.append((self._at, self.latest))
-                self.latest = 0
+            if (latest := self.total - self._before) != 0:
+                self._older.append((self._at, latest))
+                self._before = self.total
             self._at = bucket
         oldest = (second - self._seconds) // self._bucket
         while self._older and self._older[0][0] < oldest:
-            self.total -= self._older.pop(0)[1]
+            amount = self._older.pop(0)[1]
+            self.total -= amount
+            self._before -= amount
         self.second = second
 
     def add(self, now: float, amount: int) -> None:
         """Count `amount` at the monotonic time `now` (seconds)."""
         if (second := int(now)) != self.second:
             self.slide(second)
-        self.latest += amount
         self.total += amount
 
     def used(self, now: float) -> int:
@@ -62,9 +63,9 @@ class SlidingWindow:
         if (used := self.total) <= room:
             return 0.0
         if room <= 0:  # the usual question, which need not go through all buckets
-            last = self._at if self.latest else self._older[-1][0]
+            last = self._at if used != self._before else self._older[-1][0]
         else:
-            buckets = [*self._older, (self._at, self.latest)]
+            buckets = [*self._older, (self._at, used - self._before)]
             freed = accumulate(amount for _, amount in buckets)
             last = next(bucket for (bucket, _), free in zip(buckets, freed, strict=True) if used - free <= room)
         left = (last + 1) * self._bucket + self._seconds - now

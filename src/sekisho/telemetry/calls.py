@@ -15,19 +15,15 @@ from sekisho.telemetry.traceparent import TraceParent
 NO_USAGE: Final = Usage()
 
 
-class Attempt(Struct, kw_only=True):
-    """One attempt of a call at one deployment.
+class Attempt(Struct):
+    """One attempt of a call at one deployment of a group.
 
     began_ms: milliseconds since the call came in. ms: how long it took until it answered or failed; None while it is
     under way. error: what kind of failure it was, with the upstream's own word for it; None when it answered.
     """
 
-    deployment_id: str
+    target: Target
     group: str
-    provider: str
-    upstream_model: str
-    account: str | None
-    region: str | None
     began_ms: int
     ms: int | None = None
     status: int | None = None

@@ -53,6 +53,7 @@ _FIRST: Final = 2 * _API
 _OVERHEAD: Final = 3 * _API
 _END: Final = _OVERHEAD + len(_SHORT) + 2
 """Where the values of each histogram begin, and where all end; the sum is the last of each."""
+_TOTAL_SUM, _API_SUM, _FIRST_SUM, _OVERHEAD_SUM = _API - 1, _FIRST - 1, _OVERHEAD - 1, _END - 1
 _WIDTHS: Final = {
     CALLS: len(CALL_VALUES),
     ATTEMPTS: len(ATTEMPT_VALUES),
@@ -154,22 +155,24 @@ class Metrics:
     def _count_latencies(self, place: int, call: Call) -> None:
         values, seconds, first = self._values, call.seconds, call.first_byte_after
         overhead = 0.0 if first is None or first < call.waited else first - call.waited
+        answering = seconds - overhead
         values[place + bisect_left(_SECONDS, seconds)] += 1
-        values[place + _API - 1] += int(seconds * 1e6)
-        values[place + _API + bisect_left(_SECONDS, seconds - overhead)] += 1
-        values[place + _FIRST - 1] += int((seconds - overhead) * 1e6)
+        values[place + _TOTAL_SUM] += int(seconds * 1e6)
+        values[place + _API + bisect_left(_SECONDS, answering)] += 1
+        values[place + _API_SUM] += int(answering * 1e6)
         values[place + _OVERHEAD + bisect_left(_SHORT, overhead)] += 1
-        values[place + _END - 1] += int(overhead * 1e6)
+        values[place + _OVERHEAD_SUM] += int(overhead * 1e6)
         if first is not None and (asked := call.call) is not None and asked.stream:
             values[place + _FIRST + bisect_left(_SECONDS, first)] += 1
-            values[place + _OVERHEAD - 1] += int(first * 1e6)
+            values[place + _FIRST_SUM] += int(first * 1e6)
 
     def _find_attempt(self, one: Attempt) -> int | None:
         """The place of the row that counts such attempts."""
-        key = (one.deployment_id, one.group, one.upstream_model, one.status, one.error)
+        target = one.target
+        key = (target.deployment_id, one.group, target.upstream_model, one.status, one.error)
         if key in self._attempts:
             return self._attempts[key]
-        road = (one.group, one.upstream_model, one.deployment_id, one.provider, one.region or "")
+        road = (one.group, target.upstream_model, target.deployment_id, target.provider, target.region or "")
         end = ("" if one.status is None else str(one.status), (one.error or "").partition(":")[0])
         return _remember(self._attempts, key, self._find_row(ATTEMPTS, (*road, *end), named=len(end)))
 

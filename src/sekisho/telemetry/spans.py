@@ -37,6 +37,8 @@ PROVIDERS: Final[Mapping[str, str]] = {"bedrock": "aws.bedrock", "sagemaker": "a
 """OpenTelemetry's names of providers, where they are not those of the folders."""
 _OBSERVATIONS: Final = {"chat": "generation", "embeddings": "embedding"}
 _MOST_REMEMBERED: Final = 4096
+_NEXT_ATTEMPT: Final = 1 << 56
+"""What is added to the call's id for that of each attempt: calls count up at the other end (`core.ids`)."""
 _SPAN: Final = b"\x12"
 _HEAD: Final = struct.Struct("<2s16s2s8sBQBQ").pack
 """The ids of the trace and the span, and its times."""
@@ -89,7 +91,8 @@ class SpanWriter:
         self._everywhere = write_text("langfuse.environment", environment) if environment else b""
         self._kinds: dict[tuple[object, ...], _Kind] = {}
         self._sessions: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
-        self._attempts: dict[tuple[object, ...], bytes] = {}
+        self._attempts: dict[tuple[object, ...], tuple[Target, bytes]] = {}
+        """With the targets, so that no others can come to have their identity."""
 
     def write_call(self, call: Call) -> bytes:
         """The spans of a call, as members of `ScopeSpans`."""
@@ -113,7 +116,7 @@ class SpanWriter:
         parts = [_SPAN, varint(len(span)), span]
         number = int.from_bytes(span_id, "big")
         for attempt in call.attempts:
-            number = (number + 1) % (1 << 64)
+            number = (number + _NEXT_ATTEMPT) % (1 << 64)
             start = began + attempt.began_ms * 1_000_000
             end = ended if attempt.ms is None else start + attempt.ms * 1_000_000
             head = _HEAD(_TRACE_ID, trace_id, _SPAN_ID, number.to_bytes(8, "big"), 0x39, start, 0x41, end)
@@ -158,9 +161,11 @@ class SpanWriter:
         return known
 
     def _attempt(self, attempt: Attempt) -> bytes:
-        model, account = attempt.upstream_model, attempt.account  # which the provider may find out
-        key = (attempt.deployment_id, attempt.group, model, account, attempt.status, attempt.error)
-        return self._attempts.get(key) or _remember(self._attempts, key, _write_attempt(attempt))
+        key = (id(attempt.target), attempt.group, attempt.status, attempt.error)
+        known = self._attempts.get(key)
+        if known is None:
+            known = _remember(self._attempts, key, (attempt.target, _write_attempt(attempt)))
+        return known[1]
 
 
 def _remember(blocks: dict[tuple[object, ...], _Written], key: tuple[object, ...], written: _Written) -> _Written:
@@ -301,14 +306,15 @@ def _write_failure(call: Call, error: SekishoError) -> bytes:
 
 
 def _write_attempt(attempt: Attempt) -> bytes:
+    target = attempt.target
     pairs = {
         "langfuse.observation.type": "span",
-        "sekisho.deployment_id": attempt.deployment_id,
+        "sekisho.deployment_id": target.deployment_id,
         "sekisho.model_group": attempt.group,
-        "sekisho.provider": attempt.provider,
-        "sekisho.upstream_model": attempt.upstream_model,
-        "cloud.account.id": attempt.account,
-        "cloud.region": attempt.region,
+        "sekisho.provider": target.provider,
+        "sekisho.upstream_model": target.upstream_model,
+        "cloud.account.id": target.account,
+        "cloud.region": target.region,
     }
     written = _ATTEMPT + _write_texts(pairs)
     if attempt.status is not None:

@@ -177,7 +177,7 @@ async def test_a_throttled_target_is_left_at_once_for_its_sibling_and_then_for_t
     assert await drive.go({"opus": "a b", "sonnet": "c"}) == "sonnet/c"
     assert drive.slept == []
     assert (drive.record.retries, drive.record.fallbacks, drive.record.group) == (2, 1, "sonnet")
-    assert [(each.deployment_id, each.status, each.ms) for each in drive.record.attempts] == [
+    assert [(each.target.deployment_id, each.status, each.ms) for each in drive.record.attempts] == [
         ("opus/a", 429, 250),
         ("opus/b", 429, 250),
         ("sonnet/c", 200, 250),
