@@ -188,6 +188,8 @@ class ChatRequest(Struct, kw_only=True):
     """Everything that decides what the model answers.
 
     `known` are the turns that `messages` begins with, if earlier calls had them, too.
+    `made` is, as in `KnownTools`, what is made of all fields but the conversation and the tools, where other calls may
+    have the very same: who changes one sets it to None.
     `omitted` names fields of the client's that its dialect could not put into the neutral form and that may be left out
     without harm (tools that another vendor's servers run, hints); the client is told of them.
     """
@@ -208,6 +210,12 @@ class ChatRequest(Struct, kw_only=True):
     extras: dict[str, object] = {}
     omitted: list[str] = []
     known: KnownTurns | None = None
+    made: dict[Hashable, Any] | None = None
+
+    @property
+    def new_messages(self) -> list[Message]:
+        """The turns behind the known ones, in which there may be anything: pictures, files, marks, reasoning."""
+        return self.messages if self.known is None else self.messages[len(self.known) :]
 
 
 class EmbeddingRequest(Struct, kw_only=True):

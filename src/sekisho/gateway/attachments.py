@@ -141,7 +141,7 @@ class AttachmentFetcher:
 
 def _list_files(chat: ChatRequest) -> list[Image | Document]:
     files: list[Image | Document] = []
-    for message in chat.messages:
+    for message in chat.new_messages:
         for part in message.parts:
             if type(part) is ToolResult:
                 files += [inner for inner in part.parts if type(inner) is not Text]

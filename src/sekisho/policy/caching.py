@@ -23,10 +23,21 @@ def mark_for_caching(chat: ChatRequest, facts: ModelFacts) -> None:
     if chat.tools and "tools" in facts.cache:
         chat.tools = _mark_last(chat.tools)
     if "messages" in facts.cache:
-        for at in [at for at, turn in enumerate(chat.messages) if turn.role == "user" and turn.parts][-2:]:
+        for at in _find_last_users(chat.messages):
             *others, last = chat.messages[at].parts
             if not isinstance(last, Thinking | RedactedThinking):
                 chat.messages[at] = Message(role="user", parts=[*others, replace(last, cache=_MARK)])
+
+
+def _find_last_users(turns: Sequence[Message]) -> list[int]:
+    """Where the last two of the user's turns stand, the last one first."""
+    found: list[int] = []
+    for at in range(len(turns) - 1, -1, -1):
+        if turns[at].role == "user" and turns[at].parts:
+            found.append(at)
+            if len(found) == 2:
+                break
+    return found
 
 
 def _mark_last(tools: Sequence[Tool]) -> Sequence[Tool]:
@@ -39,6 +50,20 @@ def _mark_last(tools: Sequence[Tool]) -> Sequence[Tool]:
 
 
 def _is_marked(chat: ChatRequest) -> bool:
-    if any(text.cache for text in chat.system) or any(tool.cache for tool in chat.tools):
-        return True
-    return any(getattr(part, "cache", None) is not None for message in chat.messages for part in message.parts)
+    for text in chat.system:
+        if text.cache is not None:
+            return True
+    for turn in chat.new_messages:
+        for part in turn.parts:
+            if type(part) is not Thinking and type(part) is not RedactedThinking and part.cache is not None:
+                return True
+    return _are_marked(chat.tools)
+
+
+def _are_marked(tools: Sequence[Tool]) -> bool:
+    if type(tools) is not KnownTools:
+        return any(tool.cache for tool in tools)
+    marked: bool | None = tools.made.get(_are_marked)
+    if marked is None:
+        marked = tools.made[_are_marked] = any(tool.cache for tool in tools)
+    return marked

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from sekisho.core.chat import Beginning, ChatRequest, KnownTurns, Message, Text, Tool
 from sekisho.dialects.common.fields import (
+    decode_body,
     read_flag,
     read_name,
     read_names,
@@ -19,7 +21,7 @@ from sekisho.dialects.common.fields import (
     refuse_deep_nesting,
 )
 from sekisho.dialects.common.known_turns import read_known_turns
-from sekisho.dialects.common.members import decode_members
+from sekisho.dialects.common.members import decode_members, write_members
 from sekisho.dialects.common.memo import Memo
 from sekisho.dialects.common.openai_fields import (
     EXTRAS,
@@ -37,13 +39,13 @@ from sekisho.dialects.openai_chat.plain import read_plain_messages, read_plain_t
 
 _Fields = dict[str, object]
 
-_LARGE: Final = ("messages", "tools", "functions")
-# Read with the conversation, or by the gateway alone.
+# Read by themselves, with the envelope or by the gateway alone.
 # fmt: off
-_TAKEN: Final = frozenset({
-    "model", "max_tokens", "max_completion_tokens", "stream", "stream_options", "user", "metadata",
+_APART: Final = frozenset({
+    "messages", "tools", "functions", "model", "stream", "stream_options", "user", "metadata",
 })
 # fmt: on
+_LIMITS: Final = ("max_tokens", "max_completion_tokens")
 # Fields that the neutral form has under the same name.
 _PLAIN: Final[Mapping[str, Callable[[object, str], object]]] = {
     "parallel_tool_calls": read_flag,
@@ -81,19 +83,25 @@ _tools: Final = Memo(read_plain_tools)
 
 def read_chat(members: Mapping[str, Raw], beginning: Beginning | None = None) -> ChatRequest:
     """Reads a whole body. Raises InvalidRequest, or Unsupported, naming the field in `param`."""
-    fields = decode_members({name: raw for name, raw in members.items() if name not in _LARGE})
+    said = {name: raw for name, raw in members.items() if name not in _APART and bytes(raw) != b"null"}
+    settings = _settings.find(write_members(said))
+    assert settings is not None
     system, messages, known = _read_conversation(members, beginning)
-    chat = ChatRequest(
-        system=system,
-        messages=messages,
-        known=known,
-        tools=_read_tools(members, beginning),
-        max_output_tokens=read_output_limit(fields.get("max_tokens"), fields.get("max_completion_tokens")),
-    )
-    said = {name: value for name, value in fields.items() if value is not None and name not in _TAKEN}
-    if said:
-        _read_rest(said, chat)
+    tools = _read_tools(members, beginning)
+    return replace(settings, system=system, messages=messages, known=known, tools=tools)
+
+
+def _read_settings(members: bytes) -> ChatRequest:
+    """A request that says what `members` say, and has no conversation yet."""
+    fields = decode_body(members)
+    limit = read_output_limit(*map(fields.pop, _LIMITS, (None, None)))
+    chat = ChatRequest(system=[], messages=[], max_output_tokens=limit, made={})
+    if fields:
+        _read_rest(fields, chat)
     return chat
+
+
+_settings: Final = Memo(_read_settings)
 
 
 def _read_tools(members: Mapping[str, Raw], beginning: Beginning | None) -> Sequence[Tool]:

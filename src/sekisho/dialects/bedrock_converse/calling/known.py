@@ -71,8 +71,10 @@ def arrange_known_turns(
 
 def _count_same(messages: list[Message], known: KnownTurns) -> int:
     """How many of the known turns are in the request still, up to one of the user's: some may have been replaced."""
-    count = len(known)
-    if messages[:count] != known:
+    count = min(len(known), len(messages))
+    while count > 0 and messages[count - 1] is not known[count - 1]:  # as those that are marked for caching
+        count -= 1
+    if messages[:count] != known[:count]:
         count = next(at for at, (turn, other) in enumerate(zip(messages, known, strict=False)) if turn is not other)
     while count > 0 and messages[count - 1].role != "user":
         count -= 1
