@@ -88,6 +88,7 @@ def test_spend_is_reset_in_the_open_window(admin: Admin) -> None:
     assert (shown["spend"], shown["total_spend"]) == (1.5, 4)
     assert error_of(admin.post(f"/key/{key}/reset_spend", {}), 400)["param"] == "reset_to"
     error_of(admin.post(f"/key/{key}/reset_spend", {"reset_to": -1}), 400)
+    assert "only 1.5 is spent" in error_of(admin.post(f"/key/{key}/reset_spend", {"reset_to": 2}), 400)["message"]
     error_of(admin.post("/key/sk-nobody-has-this-key/reset_spend", {"reset_to": 0}), 404)
 
 

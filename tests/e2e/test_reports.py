@@ -218,10 +218,13 @@ def test_activity_is_narrowed(world: World) -> None:
     assert spend("/team/daily/activity", by="ron") == 5.0
     assert spend("/organization/daily/activity", by="chief") == 10.0
     assert spend("/organization/daily/activity", by="bob") == 4.0
+    assert spend("/customer/daily/activity") == 10.0
+    assert spend("/customer/daily/activity", end_user_ids="customer-1,customer-2") == 2.0
     assert spend("/tag/daily/activity", tags="night, ci") == 6.0
     assert spend("/tag/daily/activity", by="bob", tags="ci") == 4.0
     for query in ({"user_id": "rita"}, {"user_id": "bob"}):
         world.refused("/user/daily/activity", 403, by="ron", **WEEK, **query)
+    world.refused("/customer/daily/activity", 403, by="chief", **WEEK)
     world.refused("/team/daily/activity", 403, by="rita", team_ids=",".join(world.teams.values()), **WEEK)
     error_of(world.admin.get("/tag/daily/activity", **WEEK, tags=" , "), 400)
 

@@ -320,6 +320,7 @@ CASES |= {
         {ADMIN, VIEWER, ORGANIZER},
         {ADMIN, VIEWER},
     ),
+    "/customer/daily/activity": Case(get("/customer/daily/activity", spend), *OVERSEERS),
     "/tag/daily/activity": Case(
         get("/tag/daily/activity", lambda p: {**spend(p), "tags": p.member}), *SEERS, shows=lambda p: p.member
     ),

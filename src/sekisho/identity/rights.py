@@ -130,6 +130,7 @@ RIGHTS: Final[dict[str, Right]] = {
     "/user/daily/activity": "see_own",
     "/team/daily/activity": "see_own",
     "/organization/daily/activity": "see_own",
+    "/customer/daily/activity": "oversee",
     "/tag/daily/activity": "see_own",
     "/audit": "oversee",
     "/config/reload": "administer",

@@ -294,7 +294,20 @@ def _find_tightest(shares: Sequence[Share], now: float, fresh: float) -> Remaini
                 lefts[place] = min(lefts[place], share.limit - share.told + share.left)
     least = min(lefts)
     tightest = shares[lefts.index(least)]
-    return Remaining(tightest.limit, least if least > 0 else 0, tightest.window.seconds_until(now, 0))
+    return Remaining(tightest.limit, least if least > 0 else 0, _until_free(tightest, now, fresh))
+
+
+def _until_free(share: Share, now: float, fresh: float) -> float:
+    """Seconds until all of a limit is free again, if nobody uses it meanwhile.
+
+    What is held counts for a span from now on at least, and what others are known to use, from when that was told.
+    """
+    seconds, own = share.window.seconds_until(now, 0), share.window.total + share.held
+    if share.held:
+        seconds = max(seconds, float(share.span.seconds))
+    if share.told_at > fresh and share.told - share.left > own:
+        seconds = max(seconds, share.told_at + share.span.seconds - now)
+    return seconds
 
 
 def rates_of(scopes: Sequence[Scope], group: str) -> Iterator[Rate]:

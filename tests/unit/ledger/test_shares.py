@@ -14,7 +14,7 @@ from sekisho.core.clock import ManualClock
 from sekisho.core.errors import AccessDenied, RateLimited, StoreUnavailable
 from sekisho.core.escrow import RateGrant, RateWant
 from sekisho.ledger import shares as shares_module
-from sekisho.ledger.rates import RateLimits
+from sekisho.ledger.rates import RateLimits, Remaining
 
 
 def team(**limits: int) -> list[Scope]:
@@ -284,6 +284,30 @@ async def test_the_headers_tell_what_everyone_has_left() -> None:
     assert tokens is None
     assert (left.limit, left.remaining) == (7, 3)
     assert 60 <= left.reset <= 61
+
+
+async def test_a_limit_that_others_use_is_told_to_be_free_again_later() -> None:
+    setting = Setting(workers=2)
+    scopes = team(rpm_limit=3, tpm_limit=1_000)
+    for _ in range(3):
+        await setting.call(scopes, who=1)
+    with pytest.raises(RateLimited):
+        await setting.call(scopes)
+    requests, _ = setting.workers[0].remaining(scopes, "sonnet")
+    assert requests is not None
+    assert requests.remaining == 0
+    assert 55 <= requests.reset <= 61
+
+
+async def test_what_is_held_is_told_to_be_free_again_a_minute_later() -> None:
+    rates = RateLimits(ManualClock())
+    scopes = team(tpm_limit=1_000)
+    taken = await rates.take(scopes, "sonnet", 100)
+    _, tokens = rates.remaining(scopes, "sonnet")
+    assert tokens is not None
+    assert (tokens.remaining, tokens.reset) == (900, 60)
+    rates.settle(taken, 0)
+    assert rates.remaining(scopes, "sonnet") == (None, Remaining(1_000, 1_000, 0))
 
 
 async def test_limits_that_nobody_uses_are_forgotten() -> None:

@@ -160,6 +160,7 @@ def _add_activity(router: APIRouter, services: Services) -> None:
 
     add("team", "/team/daily/activity", "team_ids")
     add("organization", "/organization/daily/activity", "organization_ids")
+    add("customer", "/customer/daily/activity", "end_user_ids")
     add("tag", "/tag/daily/activity", "tags")
 
 

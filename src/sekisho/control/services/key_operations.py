@@ -89,11 +89,19 @@ async def regenerate_key(
 
 
 async def reset_spend(services: Services, caller: Caller, key: str, reset_to: Any) -> View:
-    """Let the open budget window of a key go on from another amount of dollars."""
+    """Let the open budget window of a key go on from a smaller amount of dollars.
+
+    Raises:
+        InvalidRequest: less than that is spent.
+    """
     await services.store.journal.flush()
     permission: Permission = "/key/{key_id}/reset_spend"
     record = await require_managed_key(services, caller, await services.store.keys.get(hash_of(key)), permission)
-    columns = {"spend": nano_from_dollars(reset_to), **changed_by(services, caller)}
+    spend = nano_from_dollars(reset_to)
+    if spend > record.spend:
+        message = f"reset_to is {reset_to}, and only {dollars(record.spend)} is spent. Set more with /key/update."
+        raise InvalidRequest(message, param="reset_to")
+    columns = {"spend": spend, **changed_by(services, caller)}
     changed = _still_there(await services.store.keys.update(record.key_hash, columns))
     return {
         "key_hash": changed.key_hash,

@@ -25,7 +25,7 @@ from sekisho.core.money import dollars_from_nano
 from sekisho.store.records import KeyRecord
 from sekisho.store.reports import Line, ReportFilter, Sums
 
-Entity = Literal["user", "team", "organization", "tag"]
+Entity = Literal["user", "team", "organization", "customer", "tag"]
 
 MOST_KEYS: Final = 20
 """The keys that are shown one by one; the others are in all sums."""
@@ -35,6 +35,7 @@ _COLUMNS: Final[dict[Entity, str]] = {
     "user": "user_id",
     "team": "team_id",
     "organization": "organization_id",
+    "customer": "end_user",
     "tag": "tag",
 }
 _NOBODY: Final = "Unassigned"
@@ -176,10 +177,11 @@ async def _narrow(services: Services, caller: Caller, asked: Activity, days: tup
         organizations=names if asked.entity == "organization" else None,
     )
     wanted = report_filter(await narrow_owners(services, caller, owners), days)
-    of_tags = asked.entity == "tag"
-    return msgspec.structs.replace(
-        wanted, offset=asked.offset, model=asked.model, by_tag=of_tags, tags=names if of_tags else None
-    )
+    if asked.entity == "customer":
+        wanted = msgspec.structs.replace(wanted, customers=names)
+    elif asked.entity == "tag":
+        wanted = msgspec.structs.replace(wanted, by_tag=True, tags=names)
+    return msgspec.structs.replace(wanted, offset=asked.offset, model=asked.model)
 
 
 async def _require_rows(services: Services, wanted: ReportFilter) -> None:
