@@ -17,12 +17,16 @@ def tell_limits(rates: RateLimits, scopes: Sequence[Scope], group: str) -> RawHe
         headers += (
             (b"x-ratelimit-limit-requests", b"%d" % requests.limit),
             (b"x-ratelimit-remaining-requests", b"%d" % requests.remaining),
-            (b"x-ratelimit-reset-requests", b"%ds" % ceil(requests.reset)),
+            (b"x-ratelimit-reset-requests", _write_seconds(requests.reset)),
         )
     if tokens is not None:
         headers += (
             (b"x-ratelimit-limit-tokens", b"%d" % tokens.limit),
             (b"x-ratelimit-remaining-tokens", b"%d" % tokens.remaining),
-            (b"x-ratelimit-reset-tokens", b"%ds" % ceil(tokens.reset)),
+            (b"x-ratelimit-reset-tokens", _write_seconds(tokens.reset)),
         )
     return headers
+
+
+def _write_seconds(seconds: float) -> bytes:
+    return b"%ds" % ceil(seconds) if seconds > 0 else b"0s"

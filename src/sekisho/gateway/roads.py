@@ -125,10 +125,9 @@ def lay_roads(
 ) -> Roads:
     """The roads for a call that the meter has weighed."""
     counts = operation != "count_tokens"
-    others: dict[str, Road] = {
-        name: OpenRoad(name, prepared, call, meter, snapshot, access, counts)
-        for name, prepared in network.fleets.items()
-    }
+    others: dict[str, Road] = {}
+    for name, prepared in network.fleets.items():
+        others[name] = OpenRoad(name, prepared, call, meter, snapshot, access, counts)
     asked = others.pop(group, None) or ClosedRoad(group)
     return Roads(asked, others, network.fallbacks, network.terms)
 

@@ -78,14 +78,14 @@ class Trip:
         if self._answered or self._ended:
             return
         self._answered = True
-        now, target, lane = self._clock.monotonic(), self._target, self._lane
+        now, target, lane, lanes = self._clock.monotonic(), self._target, self._lane, self._lanes
         lane.first_token.add((now - self._began) * 1000)
         lane.headroom.accepted(now)
-        self._lanes.rests.succeeded(target.bucket, target.deployment_id, self._began, now)
-        if self._load.session is not None:
-            self._lanes.affinity.settle_in(self._load.session, target.deployment_id, now)
-        if target.bucket in self._lanes.crowded:
-            self._lanes.tell_change(target.bucket)
+        lanes.rests.succeeded(target.bucket, target.deployment_id, self._began, now)
+        if (session := self._load.session) is not None:
+            lanes.affinity.settle_in(session, target.deployment_id, now)
+        if target.bucket in lanes.crowded:
+            lanes.tell_change(target.bucket)
 
     @property
     def undecided(self) -> bool:
@@ -110,18 +110,19 @@ class Trip:
         """
         if self._ended:
             return
-        now, target, load = self._end(), self._target, self._load
+        now, target, lane, lanes = self._end(), self._target, self._lane, self._lanes
         if not self._answered:
-            self._lanes.rests.give_up_probe(target.bucket, target.deployment_id)
-        self._settle(usage, now)
-        if target.bucket in self._lanes.crowded:
-            self._lanes.tell_change(target.bucket)
+            lanes.rests.give_up_probe(target.bucket, target.deployment_id)
+        used = self._guess(now) if usage is None else count_used(usage, target.facts.burndown)
+        lane.headroom.settle(self._began, self._reserved, used, now)
+        if target.bucket in lanes.crowded:
+            lanes.tell_change(target.bucket)
         if usage is None:
             return
         if usage.output > 0:
-            self._lane.token.add((now - self._began) * 1000 / usage.output)
-        if load.session is not None and self._answered:
-            self._lanes.affinity.learn(load.session, target.deployment_id, usage, now)
+            lane.token.add((now - self._began) * 1000 / usage.output)
+        if (session := self._load.session) is not None and self._answered:
+            lanes.affinity.learn(session, target.deployment_id, usage, now)
 
     def failed(self, error: SekishoError, rules: RestRules = DEFAULT_RULES) -> None:
         """It was refused, or never reached the deployment, which is left alone by these rules."""
@@ -131,22 +132,19 @@ class Trip:
         lane.last_error, lane.last_error_at = _describe(error), self._clock.now()
         self.refused = isinstance(error, UpstreamThrottled)
         if self._answered:  # it was at work, and that was counted
-            self._settle(None, now)
+            lane.headroom.settle(self._began, self._reserved, self._guess(now), now)
         else:
             self._return_reserved(error, now)
         self._lanes.rests.failed(target.bucket, target.deployment_id, error, now, rules)
         if target.bucket in self._lanes.crowded:
             self._lanes.tell_change(target.bucket)
 
-    def _settle(self, usage: Usage | None, now: float) -> None:
+    def _guess(self, now: float) -> int:
+        """What it has used of the quota, if nobody tells."""
         target, load = self._target, self._load
-        if usage is not None:
-            used = count_used(usage, target.facts.burndown)
-        else:
-            home = self._lanes.affinity.find(load.session, now) if load.session is not None else None
-            cached = home.cached if home is not None and home.deployment_id == target.deployment_id else 0
-            used = guess_used(load, cached, target.facts.burndown)
-        self._lane.headroom.settle(self._began, self._reserved, used, now)
+        home = self._lanes.affinity.find(load.session, now) if load.session is not None else None
+        cached = home.cached if home is not None and home.deployment_id == target.deployment_id else 0
+        return guess_used(load, cached, target.facts.burndown)
 
     def _return_reserved(self, error: SekishoError, now: float) -> None:
         headroom = self._lane.headroom

@@ -18,6 +18,7 @@ from sekisho.core.errors import CallerError
 from sekisho.core.usage import Usage
 
 _BYTES_PER_TOKEN: Final = 4.0
+_MOST_RATIO: Final = 8.0
 _OUTPUT_TOKENS: Final = 256.0
 _LEARNING: Final = 0.1
 _LEARN_FROM_TOKENS: Final = 256
@@ -113,7 +114,13 @@ class Estimator:
 
     def most_input(self, models: Iterable[str], request_bytes: int) -> int:
         """The input tokens that a request of this size has at most at any of the models, as far as can be told."""
-        return ceil(request_bytes / min(map(self._ratio, models)) * _SAFETY)
+        known, least = self._models, _MOST_RATIO
+        for model in models:
+            habits = known.get(model)
+            ratio = _BYTES_PER_TOKEN if habits is None or habits.ratio is None else habits.ratio
+            if ratio < least:
+                least = ratio
+        return ceil(request_bytes / least * _SAFETY)
 
     def expect(self, owner: str, model: str, request_bytes: int) -> Expectation:
         """All that can be told of a call beforehand."""
@@ -142,7 +149,7 @@ class Estimator:
         """Take the true figures of a finished call into account."""
         habits, own = _recall(self._models, model), _recall(self._owners, (owner, model))
         if (prompt := usage.prompt) >= _LEARN_FROM_TOKENS and request_bytes > 0:
-            habits.ratio = _move(habits.ratio, min(max(request_bytes / prompt, 1.0), 8.0))
+            habits.ratio = _move(habits.ratio, min(max(request_bytes / prompt, 1.0), _MOST_RATIO))
         habits.output, own.output = _move(habits.output, usage.output), _move(own.output, usage.output)
 
     def _ratio(self, model: str) -> float:

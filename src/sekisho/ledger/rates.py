@@ -36,7 +36,10 @@ class Rate(Struct, frozen=True):
 
 
 class Remaining(Struct, frozen=True):
-    """What a caller may still do, for the response headers: of the tightest limit. Seconds until all is free again."""
+    """What a caller may still do, for the response headers: of the tightest limit.
+
+    reset: seconds until all is free again; below 0 when it is.
+    """
 
     limit: int
     remaining: int
@@ -154,7 +157,7 @@ class RateLimits:
         plan, now = self._plans.get(scopes, group), self._clock.monotonic()
         if plan.second != (second := int(now)):
             plan.slide(second)
-        fresh = inf if self._renewal is None else now - _FRESH_SECONDS
+        fresh = None if self._renewal is None else now - _FRESH_SECONDS
         return _find_tightest(plan.requests, now, fresh), _find_tightest(plan.minutes, now, fresh)
 
     def heard(self, workers: int) -> None:
@@ -283,29 +286,29 @@ def _take_granted(plan: Rated, tokens: int, now: float) -> Taken | None:
     return Taken(plan, tokens, [share.use(tokens, now) for share in plan.tokens])
 
 
-def _find_tightest(shares: Sequence[Share], now: float, fresh: float) -> Remaining | None:
+def _find_tightest(shares: Sequence[Share], now: float, fresh: float | None) -> Remaining | None:
     """What is left of the limit of which least is left; what the store told since `fresh` counts, too."""
-    if not shares:
+    least, tightest = inf, None
+    for share in shares:
+        left = share.limit - share.window.total - share.held
+        if fresh is not None and share.told_at > fresh:
+            left = min(left, share.limit - share.told + share.left)
+        if left < least:
+            least, tightest = left, share
+    if tightest is None:
         return None
-    lefts = [share.limit - share.window.total - share.held for share in shares]
-    if fresh < inf:
-        for place, share in enumerate(shares):
-            if share.told_at > fresh:
-                lefts[place] = min(lefts[place], share.limit - share.told + share.left)
-    least = min(lefts)
-    tightest = shares[lefts.index(least)]
-    return Remaining(tightest.limit, least if least > 0 else 0, _until_free(tightest, now, fresh))
+    return Remaining(tightest.limit, int(least) if least > 0 else 0, _until_free(tightest, now, fresh))
 
 
-def _until_free(share: Share, now: float, fresh: float) -> float:
-    """Seconds until all of a limit is free again, if nobody uses it meanwhile.
+def _until_free(share: Share, now: float, fresh: float | None) -> float:
+    """Seconds until all of a limit is free again, if nobody uses it meanwhile; below 0 when it is.
 
     What is held counts for a span from now on at least, and what others are known to use, from when that was told.
     """
-    seconds, own = share.window.seconds_until(now, 0), share.window.total + share.held
-    if share.held:
-        seconds = max(seconds, float(share.span.seconds))
-    if share.told_at > fresh and share.told - share.left > own:
+    seconds = share.window.empty_at() - now
+    if share.held and seconds < share.span.seconds:
+        seconds = share.span.seconds
+    if fresh is not None and share.told_at > fresh and share.told - share.left > share.window.total + share.held:
         seconds = max(seconds, share.told_at + share.span.seconds - now)
     return seconds
 

@@ -56,17 +56,18 @@ class SlidingWindow:
             self.slide(second)
         return self.total
 
+    def empty_at(self) -> float:
+        """The monotonic time from which the window holds nothing, if nothing more happens; to be slid before."""
+        if self.total <= 0:
+            return self.second
+        last = self._at if self.total != self._before else self._older[-1][0]
+        return (last + 1) * self._bucket + self._seconds
+
     def seconds_until(self, now: float, room: int) -> float:
-        """How long until the window holds at most `room`; 0.0 when it does already."""
-        if (second := int(now)) != self.second:
-            self.slide(second)
-        if (used := self.total) <= room:
+        """How long until the window holds at most `room`, which is not below 0; 0.0 when it does already."""
+        if (used := self.used(now)) <= room:
             return 0.0
-        if room <= 0:  # the usual question, which need not go through all buckets
-            last = self._at if used != self._before else self._older[-1][0]
-        else:
-            buckets = [*self._older, (self._at, used - self._before)]
-            freed = accumulate(amount for _, amount in buckets)
-            last = next(bucket for (bucket, _), free in zip(buckets, freed, strict=True) if used - free <= room)
-        left = (last + 1) * self._bucket + self._seconds - now
-        return left if left > 0 else 0.0
+        buckets = [*self._older, (self._at, used - self._before)]
+        freed = accumulate(amount for _, amount in buckets)
+        last = next(bucket for (bucket, _), free in zip(buckets, freed, strict=True) if used - free <= room)
+        return max(0.0, (last + 1) * self._bucket + self._seconds - now)
