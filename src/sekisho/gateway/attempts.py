@@ -125,6 +125,8 @@ class Attempts(Struct, Generic[_Done], kw_only=True):
             return False
         if (fitting := self.fitting) is not None and fitting.precheck and fitting.overflows(target):
             return False
+        if not candidate.full and candidate.most_parallel is None and access.queue.is_idle():  # as nearly always
+            return True
         now, rests = self.record.clock.monotonic(), access.traffic.lanes.rests
         if candidate.load is None:  # such a call does not tell how its probe went
             return rests.remaining(target.bucket, target.deployment_id, now) <= 0

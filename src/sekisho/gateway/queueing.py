@@ -83,6 +83,10 @@ class Queue:
     def __len__(self) -> int:
         return sum(len(crowd) for crowd in self._crowds.values())
 
+    def is_idle(self) -> bool:
+        """Whether nobody waits, and nothing is at rest that one could wait for."""
+        return not (self._lines or self._traffic.lanes.rests.any)
+
     def is_full(self, candidate: Candidate, now: float) -> bool:
         """Whether a call cannot go there now because of those that went or wait there before."""
         bucket, lanes = candidate.target.bucket, self._traffic.lanes

@@ -21,8 +21,9 @@ async def converse(work: Work) -> None:
         work.call, work.meter.request_bytes, rooms.estimator, precheck=work.snapshot.enable_pre_call_checks
     )
     conversing = Conversing(work)
-    kind, try_once = (StreamedAnswer, conversing.begin) if work.call.stream else (WholeAnswer, conversing.hear_out)
-    answering: Answering = kind(work.exchange, cast(ChatClient, work.dialect), record, work.held.hold)
+    kind: Callable[..., Answering] = StreamedAnswer if work.call.stream else WholeAnswer
+    answering = kind(work.exchange, work.dialect, record, work.held.hold)
+    try_once = conversing.begin if work.call.stream else conversing.hear_out
     attempts = work.attempts(try_once, fitting=fitting, keep_open=answering.kept_open)
     try:
         reply = await attempts.first_that_succeeds(work.roads)

@@ -123,16 +123,14 @@ class Estimator:
         return ceil(request_bytes / least * _SAFETY)
 
     def expect(self, owner: str, model: str, request_bytes: int) -> Expectation:
-        """All that can be told of a call beforehand."""
-        size = request_bytes / self._ratio(model)
-        return Expectation(int(size) or 1, ceil(size * _SAFETY), self.likely_output(owner, model))
-
-    def likely_output(self, owner: str, model: str) -> int:
-        """The output tokens that a call probably produces: as the owner's calls to the model, else as everybody's."""
-        habits = self._owners.get((owner, model))
-        if habits is None or not habits.output:
-            habits = self._models.get(model)
-        return int(_OUTPUT_TOKENS if habits is None or habits.output is None else habits.output) + 1
+        """All that can be told of a call beforehand: its output as the owner's calls to the model, else everybody's."""
+        habits, own = self._models.get(model), self._owners.get((owner, model))
+        ratio = _BYTES_PER_TOKEN if habits is None or habits.ratio is None else habits.ratio
+        if own is None or not own.output:
+            own = habits
+        output = _OUTPUT_TOKENS if own is None or own.output is None else own.output
+        size = request_bytes / ratio
+        return Expectation(int(size) or 1, ceil(size * _SAFETY), int(output) + 1)
 
     def output_tokens(self, answer_bytes: int) -> int:
         """The output tokens of a part of an answer, from its UTF-8 bytes.
@@ -149,8 +147,12 @@ class Estimator:
         """Take the true figures of a finished call into account."""
         habits, own = _recall(self._models, model), _recall(self._owners, (owner, model))
         if (prompt := usage.prompt) >= _LEARN_FROM_TOKENS and request_bytes > 0:
-            habits.ratio = _move(habits.ratio, min(max(request_bytes / prompt, 1.0), _MOST_RATIO))
-        habits.output, own.output = _move(habits.output, usage.output), _move(own.output, usage.output)
+            ratio, average = min(max(request_bytes / prompt, 1.0), _MOST_RATIO), habits.ratio
+            habits.ratio = ratio if average is None else average + _LEARNING * (ratio - average)
+        output = usage.output
+        for each in (habits, own):
+            average = each.output
+            each.output = output if average is None else average + _LEARNING * (output - average)
 
     def _ratio(self, model: str) -> float:
         habits = self._models.get(model)
@@ -167,7 +169,3 @@ def _recall(known: OrderedDict[_Name, _Habits], name: _Name) -> _Habits:
     else:
         known.move_to_end(name)
     return habits
-
-
-def _move(average: float | None, value: float) -> float:
-    return value if average is None else average + _LEARNING * (value - average)

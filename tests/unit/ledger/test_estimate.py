@@ -17,7 +17,7 @@ def test_an_unknown_model_is_guessed_low() -> None:
     estimator = Estimator()
     assert estimator.input_tokens("new", 400) == 100
     assert estimator.most_input(["new"], 400) == 125
-    assert estimator.likely_output("alice", "new") == 257
+    assert estimator.expect("alice", "new", 4_000).output == 257
     assert estimator.input_tokens("new", 0) == 1
 
 
@@ -27,7 +27,7 @@ def test_it_learns_what_calls_really_use() -> None:
         estimator.learn("alice", "m", 30_000, Usage(input=10_000, output=1_000))
     assert 9_900 <= estimator.input_tokens("m", 30_000) <= 10_100
     assert 12_400 <= estimator.most_input(["m"], 30_000) <= 12_600
-    assert 990 <= estimator.likely_output("alice", "m") <= 1_001
+    assert 990 <= estimator.expect("alice", "m", 4_000).output <= 1_001
 
 
 def test_a_key_has_habits_of_its_own() -> None:
@@ -35,9 +35,9 @@ def test_a_key_has_habits_of_its_own() -> None:
     for _ in range(60):
         estimator.learn("wordy", "m", 300, Usage(input=80, output=1_000))
         estimator.learn("terse", "m", 300, Usage(input=80, output=10))
-    assert estimator.likely_output("wordy", "m") == 1_001
-    assert estimator.likely_output("terse", "m") == 11
-    assert 10 < estimator.likely_output("new", "m") < 1_000
+    assert estimator.expect("wordy", "m", 4_000).output == 1_001
+    assert estimator.expect("terse", "m", 4_000).output == 11
+    assert 10 < estimator.expect("new", "m", 4_000).output < 1_000
 
 
 def test_short_requests_say_nothing_about_long_ones() -> None:
@@ -84,7 +84,7 @@ def test_it_remembers_no_more_than_it_should(monkeypatch: pytest.MonkeyPatch) ->
     estimator.learn("other", "m", 100, Usage(input=10, output=0))
     for _ in range(60):
         estimator.learn("c", "m", 100, Usage(input=10, output=0))
-    assert estimator.likely_output("a", "m") < 1_000
+    assert estimator.expect("a", "m", 4_000).output < 1_000
 
 
 def test_a_lying_upstream_cannot_make_estimates_absurd() -> None:
