@@ -93,6 +93,10 @@ def test_every_level_carries_several_budgets_at_once_and_budgets_of_models(admin
     assert shown == [("1d", 1, "2023-11-15T00:00:00.000Z"), ("30d", 20.5, "2023-12-01T00:00:00.000Z")]
     assert made["model_max_budget"]["sonnet"]["budget_limit"] == 5
     assert made["model_max_budget"]["mystery"] == {"budget_limit": 0.5, "time_period": None, "reset_at": None}
+    other_words = {"sonnet": {"max_budget": "4", "budget_duration": "1d"}}
+    again = update_level(admin, path, {**name, "model_max_budget": other_words})
+    kept = made["model_max_budget"]["sonnet"]
+    assert again["model_max_budget"] == {"sonnet": {**kept, "budget_limit": 4}}
     # What is shown can be sent back.
     again = update_level(admin, path, {**name, "budget_limits": made["budget_limits"]})
     assert again["budget_limits"] == made["budget_limits"]

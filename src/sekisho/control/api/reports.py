@@ -141,7 +141,7 @@ def _add_activity(router: APIRouter, services: Services) -> None:
         async def show_names(
             request: Request,
             response: Response,
-            names: Annotated[Text | None, Query(alias=what, max_length=10_000)] = None,
+            names: Annotated[Text | None, Query(alias=what, max_length=4_000)] = None,
             start_date: str | None = None,
             end_date: str | None = None,
             api_key: Name | None = None,

@@ -12,7 +12,17 @@ from unicodedata import category
 
 import msgspec
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from sekisho.control.api.routing_fields import Aliases, BudgetFallbacks, RouterSettings
@@ -54,6 +64,13 @@ def _check_zone(name: str | None) -> str | None:
     return check_zone(name) if name else name
 
 
+def _refuse_boolean(value: object) -> object:
+    """Refuse true and false, which Python takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("a number is expected")  # what pydantic takes for a wrong value
+    return value
+
+
 def _check_text(text: str) -> str:
     """Refuse what PostgreSQL cannot store, or a log line should not carry. Any space that Unicode knows is fine."""
     if any(category(character) in _UNWANTED for character in text):
@@ -69,7 +86,7 @@ Names = Annotated[list[Name], Field(max_length=MOST_NAMES)]
 Page = Annotated[int, Query(ge=1, le=1_000_000)]
 PageSize = Annotated[int, Query(ge=1, le=1_000)]
 Dollars = Annotated[Decimal, Field(ge=0, le=MOST_DOLLARS, allow_inf_nan=False)]
-Limit = Annotated[int, Field(ge=0, le=2**62)]
+Limit = Annotated[int, BeforeValidator(_refuse_boolean), Field(ge=0, le=2**62)]
 MOST_WINDOWS = 10
 """Budgets that one level may have at once; each is an account that a call is booked on."""
 PerModel = Annotated[dict[Name, Value], Field(max_length=MOST_MODELS)]
@@ -130,11 +147,18 @@ class BudgetWindowBody(Body):
 
 
 class ModelBudgetBody(Body):
-    """The budget of one model; without `time_period` it is for ever."""
+    """The budget of one model; without `time_period` it is for ever. LiteLLM has two words for each of the two."""
 
-    budget_limit: Dollars
-    time_period: BudgetDuration = None
-    accepted = frozenset({"reset_at", "spend"})
+    budget_limit: Dollars = Field(validation_alias=AliasChoices("budget_limit", "max_budget"))
+    time_period: BudgetDuration = Field(None, validation_alias=AliasChoices("time_period", "budget_duration"))
+    accepted = frozenset({"reset_at", "spend", "max_budget", "budget_duration"})
+
+
+ModelBudget = Annotated[
+    Annotated[Dollars, Tag("dollars")] | Annotated[ModelBudgetBody, Tag("budget")],
+    Discriminator(lambda budget: "budget" if isinstance(budget, dict | ModelBudgetBody) else "dollars"),
+]
+"""Told apart by their form, so that an error is about the one that was meant."""
 
 
 class LimitFields(Body):
@@ -156,7 +180,7 @@ class LimitFields(Body):
     tpm_limit: Limit | None = None
     tpd_limit: Limit | None = None
     max_parallel_requests: Limit | None = None
-    model_max_budget: PerModel[Dollars | ModelBudgetBody] | None = None
+    model_max_budget: PerModel[ModelBudget] | None = None
     model_rpm_limit: PerModel[Limit] | None = None
     model_tpm_limit: PerModel[Limit] | None = None
 
