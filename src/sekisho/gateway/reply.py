@@ -33,7 +33,8 @@ class Reply:
     async def await_answer(self) -> None:
         """Wait for the whole answer; a failure until then can still go elsewhere. Raises UpstreamError."""
         try:
-            self.body = await self._response.read(_MAX_ANSWER_BYTES)
+            whole = self._response.take_whole(_MAX_ANSWER_BYTES)
+            self.body = await self._response.read(_MAX_ANSWER_BYTES) if whole is None else whole
             self.answer = self._dialect.read_answer(WireAnswer({}, self.body), self.wire)
         except (CallFailed, WireFault) as error:
             raise self._explain(error) from error

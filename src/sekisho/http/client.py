@@ -151,13 +151,14 @@ class UpstreamClient:
 
     def _begin_head(self, url: str, address: _Address, headers: Mapping[str, str]) -> tuple[Mapping[str, str], bytes]:
         """The head up to its length, with its headers. Raises ConnectFailed for a header that would end it early."""
-        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+        lines = list(map(": ".join, headers.items()))
         if "host" not in headers:
-            lines.insert(0, f"host: {address.host}\r\n")
+            lines.insert(0, f"host: {address.host}")
         text = "".join(lines)
-        if text.count("\n") != len(lines) or text.count("\r") != len(lines):
+        if "\n" in text or "\r" in text:
             raise ConnectFailed("a header of the request has a line break in it; look at the keys in the configuration")
         if len(self._heads) >= _MOST_HEADS:  # who signs every request has headers of its own for each
             self._heads.clear()
+        text = "\r\n".join([*lines, ""])
         begun = self._heads[url, id(headers)] = (headers, f"{address.line}{text}".encode())
         return begun

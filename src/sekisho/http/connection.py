@@ -1,13 +1,14 @@
 """One connection to an upstream, and the answers that come over it, one after the other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final, cast
 
 import httptools
 
 from sekisho.http.deadline import NEVER, Deadline
 from sekisho.http.failures import Broken, CallFailed, TimedOut, Timeouts
+from sekisho.http.headers import ResponseHeaders
 from sekisho.http.outbox import Outbox, Sender
 
 _MAX_HEADER_BYTES: Final = 64 * 1024
@@ -15,30 +16,6 @@ _MOST_COPIED: Final = 64 * 1024
 """Bytes of a body that cost less to be put behind the head than to be sent as a second buffer."""
 _MOST_UNREAD: Final = 256 * 1024
 """Bytes of an answer that may wait here for a slow reader; then the upstream is held back."""
-
-
-class ResponseHeaders(Mapping[str, str]):
-    """The headers of an answer by their lower-case names, which are made of what came when one is asked for."""
-
-    __slots__ = ("_found", "_raw")
-
-    def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
-        self._raw = raw
-        self._found: dict[str, str] | None = None
-
-    def __getitem__(self, name: str) -> str:
-        return self._named()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._named())
-
-    def __len__(self) -> int:
-        return len(self._named())
-
-    def _named(self) -> dict[str, str]:
-        if self._found is None:
-            self._found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._raw}
-        return self._found
 
 
 _NO_HEADERS: Final = ResponseHeaders(())
@@ -119,10 +96,16 @@ class UpstreamResponse:
         self._connection.take_more(self)
         self.flush()
 
+    def take_whole(self, cap: int) -> bytes | None:
+        """The whole body if it has come already and is not longer than `cap` bytes: the usual case. None otherwise."""
+        if self.complete and self.unread <= cap and self._failure is None:
+            return self._take_parts()
+        return None
+
     async def read(self, cap: int) -> bytes:
         """The whole body. Raises Broken when it is longer than `cap` bytes, else Broken or TimedOut."""
-        if self.complete and self.unread <= cap and self._failure is None:  # all is there already: the usual case
-            return self._take_parts()
+        if (whole := self.take_whole(cap)) is not None:
+            return whole
         pieces: list[bytes] = []
         size = 0
         while True:
@@ -143,9 +126,9 @@ class UpstreamResponse:
         if not self.complete:
             self._connection.abort()
 
-    def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> float:
+    def begin(self, status: int, headers: ResponseHeaders) -> float:
         """The head has come. Returns the seconds of silence allowed from here on."""
-        self.status, self._headers = status, ResponseHeaders(headers)
+        self.status, self._headers = status, headers
         if not self.head.done():
             self.head.set_result(None)
         return self._idle
@@ -223,7 +206,7 @@ class Connection(Sender):
         self._standing = standing
         self._parser = httptools.HttpResponseParser(self)
         self._answer: UpstreamResponse | None = None
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._came: list[bytes] = []  # before the answer's headers are complete, and with the last of them
         self._header_bytes = 0
         self._passing = False  # inside an interim answer, such as 100 Continue
         self._stray = False  # an answer that nobody asked for has begun
@@ -244,6 +227,7 @@ class Connection(Sender):
         """
         self._end = end
         answer = self._answer = UpstreamResponse(self, self._loop.create_future(), timeouts.idle)
+        self._came = []
         self._header_bytes = 0
         self._allow(timeouts.first)
         if len(body) > _MOST_COPIED:
@@ -294,6 +278,7 @@ class Connection(Sender):
             self.abort()
             return
         if not answer.status:
+            self._came.append(data)
             self._header_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -310,11 +295,6 @@ class Connection(Sender):
     def on_message_begin(self) -> None:
         """An answer begins."""
         self._stray = self._answer is None
-        self._headers = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser has read a header."""
-        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The parser has read the last header."""
@@ -323,7 +303,7 @@ class Connection(Sender):
         answer = self._answer
         if self._passing or answer is None:
             return
-        self._allowed = answer.begin(status, self._headers)
+        self._allowed = answer.begin(status, ResponseHeaders(self._came))
 
     def on_body(self, part: bytes) -> None:
         """The parser has read a part of the body."""
@@ -350,12 +330,12 @@ class Connection(Sender):
 
     def _is_framed(self, answer: UpstreamResponse) -> bool:
         """Whether the body's end can be told from the end of the connection."""
-        return answer.status in (204, 304) or any(name.lower() in _FRAMING for name, _ in self._headers)
+        return answer.status in (204, 304) or not _FRAMING.isdisjoint(answer.headers)
 
     def _settle(self, answer: UpstreamResponse, *, reusable: bool) -> None:
         """The answer is complete: the connection goes back, or away if it cannot carry another."""
         self._answer = None
-        self._deadline.set(NEVER)
+        self._deadline.at = NEVER  # which is later than any time, so that there is nothing to set
         answer.end()
         if self._paused:
             self._paused = False
@@ -392,4 +372,4 @@ class Connection(Sender):
         self._lose(TimedOut("no data for the time allowed"))
 
 
-_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding"})

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from http import HTTPStatus
+from operator import itemgetter
 from typing import Final, Protocol
 
 from sekisho.http.asgi import LINE, BodyTooLong, HeaderPairs, Message, Scope
@@ -19,6 +19,11 @@ _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus if status >= 200
 }
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_MOST_NAMES: Final = 1_000
+_known_names: Final[set[bytes]] = set()
+"""Names of headers that were found to be some."""
+_name_of: Final = itemgetter(0)
+_write_line: Final = b": ".join
 
 
 class Carrier(Protocol):
@@ -292,13 +297,15 @@ class Cycle:
 
     def _write_head(self, status: int, headers: HeaderPairs, framing: bytes) -> bytes:
         """A head; `framing` are the lines that say where the body ends and what comes after it."""
-        names, values = zip(*headers, strict=True) if headers else ((), ())
-        first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-        head = _form_head(names) % (first, self._carrier.state.date, *values, framing)
-        breaks = len(names) + 3 + framing.count(b"\n")
-        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+        lines = list(map(_write_line, headers))
+        text = b"".join(lines)
+        if b"\n" in text or b"\r" in text or b"\0" in text:
             raise RuntimeError("the application sends a header that would end early")
-        return head
+        if not _known_names.issuperset(map(_name_of, headers)):
+            _check_names(headers)
+        first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        lines.append(framing + b"\r\n")
+        return b"%bdate: %b\r\n%b" % (first, self._carrier.state.date, b"\r\n".join(lines))
 
     def _send_body(self, body: bytes, *, last: bool) -> None:
         if self._gone:
@@ -346,9 +353,11 @@ class Cycle:
             news.set_result(None)
 
 
-@lru_cache(maxsize=256)
-def _form_head(names: tuple[bytes, ...]) -> bytes:
-    """A head to fill in: status line, date, the headers' values, framing. Applications use few sets of names."""
+def _check_names(headers: HeaderPairs) -> None:
+    """Learn the names of these headers. Applications use few."""
+    names = [name for name, _ in headers]
     if not all(_NAME.fullmatch(name) for name in names):
         raise RuntimeError("the application sends a header with a name that is none")
-    return b"%bdate: %b\r\n" + b"".join(b"%b: %%b\r\n" % name.replace(b"%", b"%%") for name in names) + b"%b\r\n"
+    if len(_known_names) >= _MOST_NAMES:
+        _known_names.clear()
+    _known_names.update(names)

@@ -276,7 +276,7 @@ class Http1Protocol(Sender):
 
     def _start(self, cycle: Cycle) -> None:
         self._current = cycle
-        self._deadline.set(NEVER)
+        self._deadline.at = NEVER  # which is later than any time, so that there is nothing to set
         cycle.task = self._loop.create_task(cycle.run())
         self.state.tasks.add(cycle.task)
 

@@ -71,13 +71,17 @@ class Sender(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes; to nobody, once the connection is closing."""
-        outbox = self._outbox
-        if outbox.alone and not self._unsent:
-            outbox.alone -= 1
-            if not self._transport.is_closing():
-                self._transport.write(data)
-            return
-        self.write_later(data)
+        outbox, unsent = self._outbox, self._unsent
+        if not unsent:
+            if outbox.alone:
+                outbox.alone -= 1
+                if not self._transport.is_closing():
+                    self._transport.write(data)
+                return
+            unsent.append(data)
+            outbox.add(self)
+        else:
+            unsent.append(data)
         if len(data) > _MOST_HELD:
             self.send_unsent()
 
