@@ -228,8 +228,9 @@ class EmbeddingRequest(Struct, kw_only=True):
 
 
 class Tail(Struct):
-    """How a body ended, from behind its conversation on.
+    """How bodies ended, from somewhere behind their conversation on.
 
+    text: from the bracket that ends the conversation on, or from a comma before a member.
     members: those that stand in it, once they have been read. mentioned: whether a word stands in it, as far as asked.
     """
 
@@ -249,7 +250,7 @@ class Beginning:
     """What is known of the first bytes of a conversation's bodies, up to a place between two turns.
 
     body: one of them, of which `end` bytes count. name: of the member that is the conversation; it stands at `start`.
-    head: the members before it. tail: how the last of the bodies ended. used: when it was used last, in uses.
+    head: the members before it. tail: how its bodies end. used: when it was used last, in uses.
     made: what is made of its turns, by who made it.
     """
 

@@ -183,6 +183,37 @@ def test_what_stands_before_a_known_tail_is_read_as_ever(middles: list[bytes], l
             check(known, body)
 
 
+CHANGES = (
+    b"", b'],"a":1', b'],"system":[{"text":"1"}]', b'],"system":[{"text":"2"}]', b',{"role":"user"}],"tools":[1]',
+    b'],"messages":[1]', b'],"a":{"b":[', b'],"a":"', b"]", b"],", b'] , "tools" : []',
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=6), st.booleans())
+def test_a_tail_of_which_only_a_part_stays_is_read_as_ever(changes: list[bytes], model: bool) -> None:
+    known, end = Beginnings(), b',"tools":[{"name":",\\"n\\":1}"},"%b"],"n":{"n":[1]}}' % (b"t" * 2000)
+    begun = write(TWO).removesuffix(b"]}")
+    for change in (b'],"system":[{"text":"0"}]', b'],"system":[{"text":"3"}]', *changes):
+        body = begun + change + end
+        if model:
+            body = body.replace(b'"n":{', b'"n":{"m":1,', 1) if change == changes[-1] else body
+        try:
+            read_members(body)
+        except InvalidRequest:
+            with pytest.raises(InvalidRequest):
+                known.read(body, "messages")
+        else:
+            check(known, body)
+
+
+def test_members_that_stay_the_same_behind_one_that_changes_are_the_very_same() -> None:
+    known = Beginnings()
+    tools = [{"name": "read", "description": "t" * 2000}]
+    read = [known.read(write(TWO, system=[{"text": str(n)}], tools=tools, n=1), "messages")[0] for n in range(5)]
+    assert read[3]["tools"] is read[4]["tools"]
+    assert [bytes(members["system"]) for members in read] == [b'[{"text":"%d"}]' % n for n in range(5)]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 
 from sekisho.core.chat import Beginning, Tail
 from sekisho.dialects.common.members import read_members
+from sekisho.dialects.common.tails import find_tail
 
 _SHORTEST: Final = 16 * 1024
 """Bytes of a body that is worth it."""
@@ -26,6 +27,7 @@ _BLANKS: Final = b" \t\r\n"
 _REST: Final = token_hex(8)
 """Stands for the conversation's name while what follows a beginning is read. No client can have chosen it, too."""
 _REST_BEGINS: Final = b'{"%b":' % _REST.encode()
+_BRACKET: Final = ord("]")
 
 
 class _Item(Struct):
@@ -132,42 +134,46 @@ def look_through(conversation: Raw, known: Beginning | None, look: Callable[[byt
 
 def _read_rest(known: Beginning, body: bytes) -> tuple[dict[str, Raw], list[Raw]] | None:
     """The members of a body that begins as is known, and the turns that follow; None where that is no JSON object."""
-    tail, found = known.tail, None
+    tail, read = known.tail, None
     if tail is not None and body.endswith(tail.text) and len(body) - len(tail.text) >= known.end:
-        found = _read_turns(known, body, tail)
-    if found is None:
-        found = _read_turns_and_tail(known, body)
-    if found is None:
-        return None
-    end, items, others = found
+        read = _read_before(known, body, tail)
+    if read is None:
+        read = _read_object(known, body[known.end :])
+        if read is None:
+            return None
+        known.tail = find_tail(tail, body[read[0] - 1 :], read[2])
+    end, items, others = read
     conversation = Raw(memoryview(body)[known.start : end])
     return {**known.head, known.name: conversation, **others}, items
 
 
-def _read_turns(known: Beginning, body: bytes, tail: Tail) -> tuple[int, list[Raw], dict[str, Raw]] | None:
-    """Where the conversation ends that such a tail follows, its turns from those known on, and the tail's members.
+_Read = tuple[int, list[Raw], dict[str, Raw]]
+"""Where a conversation ends in its body, its turns from those known on, and the members behind it."""
 
-    None where what stands between the known turns and the tail is not one turn after the other.
-    """
-    end = len(body) - len(tail.text)
-    turns = body[known.end : end]
+
+def _read_before(known: Beginning, body: bytes, tail: Tail) -> _Read | None:
+    """What follows a known beginning, up to a known tail; None where it is not what can stand there."""
+    at = len(body) - len(tail.text)
+    between, behind_turns = body[known.end : at], tail.text[0] == _BRACKET
     try:
-        items = _decode_items(b"[%b]" % turns[1:]) if turns else []
-        if turns and (turns[:1] != b"," or not items):
-            return None
         if tail.members is None:
-            buffer = b"".join((_REST_BEGINS, b"[", tail.text))
+            buffer = (_REST_BEGINS + b"[" if behind_turns else b'{"":0') + tail.text
             tail.members = _decode_members(buffer)
-            del tail.members[_REST]
-            tail.text = memoryview(buffer)[len(_REST_BEGINS) + 1 :]
+            tail.members.pop(_REST if behind_turns else "")
+            tail.text = memoryview(buffer)[-len(tail.text) :]
+        if not behind_turns:
+            read = _read_object(known, between + b"}")
+            return None if read is None else (read[0], read[1], {**read[2], **tail.members})
+        items = _decode_items(b"[%b]" % between[1:]) if between else []
     except _UNREADABLE:
         return None
-    return end + 1, items, tail.members
+    if between and (between[:1] != b"," or not items):
+        return None
+    return at + 1, items, tail.members
 
 
-def _read_turns_and_tail(known: Beginning, body: bytes) -> tuple[int, list[Raw], dict[str, Raw]] | None:
-    """As `_read_turns`, of a conversation that another tail follows, which is remembered."""
-    rest = body[known.end :]
+def _read_object(known: Beginning, rest: bytes) -> _Read | None:
+    """What follows a known beginning; None where it is not what can stand there."""
     if rest[:1] == b",":
         rest, begun = _REST_BEGINS + b"[" + rest[1:], known.end
     else:
@@ -180,9 +186,7 @@ def _read_turns_and_tail(known: Beginning, body: bytes) -> tuple[int, list[Raw],
         return None
     if known.name in others or bool(items) != (begun == known.end):
         return None  # told twice, or a comma with nothing behind it, or none where there should be one
-    end = begun + len(turns)
-    known.tail = Tail(memoryview(body[end - 1 :]))
-    return end, items, others
+    return begun + len(turns), items, others
 
 
 def _locate(body: bytes, members: dict[str, Raw], name: str) -> tuple[dict[str, Raw], int, list[Raw]] | None:

@@ -34,13 +34,14 @@ class Keys(Struct, frozen=True, kw_only=True):
 class Place(Struct, frozen=True):
     """What requests of one kind are sent to, and what of their signature is always the same.
 
-    headers: those that all of them have, Host among them. path: canonical, each segment encoded a second time.
-    listed and lines: the names of the headers and their canonical lines.
+    headers: those that all of them have, Host among them. begun: how a canonical request begins, with the path, each
+    segment of which is encoded a second time. listed and lines: the names of the headers with that of the date, and
+    their canonical lines up to the date.
     """
 
     url: str
-    path: str
     headers: Mapping[str, str]
+    begun: str
     listed: str
     lines: str
 
@@ -52,7 +53,9 @@ class Place(Struct, frozen=True):
         if parts.port is not None and parts.port == _DEFAULT_PORTS.get(parts.scheme):
             host = host.rpartition(":")[0]
         constant = {**(headers or {}), "host": host}
-        return cls(url, quote(parts.path or "/", safe="/~"), constant, *_write_canonical(constant))
+        listed, lines = _write_canonical(constant)
+        path = quote(parts.path or "/", safe="/~")
+        return cls(url, constant, f"POST\n{path}\n\n", f"{listed};{_DATE}", f"{lines}{_DATE}:")
 
 
 class _DayKey:
@@ -82,6 +85,7 @@ class Signer:
         self._service = service
         self._second = -1
         self._stamp = ""
+        self._scope_today = ""
         self._day = ""
         self._keys: dict[str, _DayKey] = {}
 
@@ -101,21 +105,20 @@ class Signer:
         if int(now) != self._second:
             self._second = int(now)
             self._stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-        stamp, token = self._stamp, keys.session_token
+            self._scope_today = f"{self._stamp[:8]}/{self._scope}"
+        stamp, scope, token = self._stamp, self._scope_today, keys.session_token
         signed = {**place.headers, **headers, _DATE: stamp}
         if token is not None:
             signed[_TOKEN] = token
         if headers:
             listed, lines = _write_canonical(signed)
         else:  # these are the last by their names
-            listed, lines = f"{place.listed};{_DATE}", f"{place.lines}{_DATE}:{stamp}\n"
+            listed, lines = place.listed, f"{place.lines}{stamp}\n"
             if token is not None:
                 listed, lines = f"{listed};{_TOKEN}", f"{lines}{_TOKEN}:{token}\n"
-        request = f"POST\n{place.path}\n\n{lines}\n{listed}\n{digest or sha256(body).hexdigest()}"
-        day = stamp[:8]
-        scope = f"{day}/{self._scope}"
+        request = f"{place.begun}{lines}\n{listed}\n{digest or sha256(body).hexdigest()}"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-        signature = self._signing_key(day, keys.secret_access_key).sign(text)
+        signature = self._signing_key(stamp[:8], keys.secret_access_key).sign(text)
         signed["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={keys.access_key_id}/{scope}, SignedHeaders={listed}, Signature={signature}"
         )

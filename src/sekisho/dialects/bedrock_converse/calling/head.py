@@ -48,7 +48,7 @@ def find_head(
         choice: Whether a tool must be used; empty where nothing is said of that.
         facts: What the model can do.
         notes: Gathers what is left out.
-        made: What is made of turns that the conversation's calls share; None where there are none.
+        made: What is made of turns or settings that other calls have, too; None where there are none.
     """
     if made is None:
         return _write_head(system, tools, choice, facts, notes)

@@ -34,7 +34,7 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
         notes.drop(field)
     if not tools and settings.json_tool is not None:
         tool_blocks = [settings.json_tool]
-    made = None if chat.known is None else chat.known.made
+    made = chat.made if chat.known is None else chat.known.made
     head = find_head(chat.system, tool_blocks, settings.tool_choice, facts, notes, made)
 
     if shared is not None and any(names.to_wire(tool) != tool for tool in shared.tools):
