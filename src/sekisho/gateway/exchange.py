@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from sekisho.core.errors import BodyTimeout, BodyTooLarge, CallerError, ClientGone, InvalidRequest
 from sekisho.http.asgi import KNOWN, LINE, BodyTooLong, HeaderPairs, Line, Scope
@@ -21,7 +21,7 @@ class Exchange:
     """A request being answered.
 
     `started` is whether the first byte has gone out: after it no fallback is possible. `waited` is whether the body had
-    still to come when it was asked for.
+    still to come when it was asked for. `persists` is whether hang-ups are only noted.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -36,7 +36,8 @@ class Exchange:
         self._known: dict[Callable[[HeaderPairs], Any], Any] = {} if (known := scope.get(KNOWN)) is None else known
         self._body_ended = False
         self._line: Line = scope["extensions"][LINE]
-        self._hangup: _Hangup
+        self.persists = self._gone = False
+        self._inside: asyncio.Task[Any]
         self.last_sent = 0.0
 
     def recall(self, read: Callable[[HeaderPairs], _Read]) -> _Read:
@@ -114,23 +115,37 @@ class Exchange:
                         return
                     left -= len(message.get("body", b""))
 
-    def cancelled_on_hangup(self) -> "_Hangup":
+    def cancelled_on_hangup(self) -> Self:
         """Cancels what runs inside when the client hangs up, and raises ClientGone in its place."""
-        self._hangup = _Hangup(self._line)
-        return self._hangup
+        return self
+
+    def __enter__(self) -> None:
+        inside = asyncio.current_task()
+        assert inside is not None
+        self._inside = inside
+        self._line.on_hangup(self._cancel)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._line.on_hangup(None)
+        if self._gone and kind is asyncio.CancelledError and self._inside.uncancel() == 0:
+            raise ClientGone("The client hung up.") from None
 
     def persist(self) -> None:
         """From here on a hang-up is only noted, until `heed`: an upstream is at work, and bills it whoever listens."""
-        self._hangup.persists = True
-
-    @property
-    def persists(self) -> bool:
-        """Whether hang-ups are only noted."""
-        return self._hangup.persists
+        self.persists = True
 
     def heed(self) -> bool:
         """Go by hang-ups again; whether one was noted. Then the task is cancelled as soon as it awaits something."""
-        return self._hangup.heed()
+        noted = self.persists and self._gone
+        self.persists = False
+        if noted:
+            self._inside.cancel()
+        return noted
+
+    def _cancel(self) -> None:
+        self._gone = True
+        if not self.persists:
+            self._inside.cancel()
 
     def begin(self, status: int, headers: HeaderPairs) -> None:
         """Send the status and the headers."""
@@ -166,42 +181,6 @@ class Exchange:
         """Send a whole answer."""
         self.started = True
         self._line.answer(status, headers, body)
-
-
-class _Hangup:
-    """See `Exchange.cancelled_on_hangup`."""
-
-    __slots__ = ("_gone", "_inside", "_line", "persists")
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self._gone = False
-        self.persists = False
-        self._inside: asyncio.Task[Any]
-
-    def __enter__(self) -> None:
-        inside = asyncio.current_task()
-        assert inside is not None
-        self._inside = inside
-        self._line.on_hangup(self._cancel)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._line.on_hangup(None)
-        if self._gone and kind is asyncio.CancelledError and self._inside.uncancel() == 0:
-            raise ClientGone("The client hung up.") from None
-
-    def heed(self) -> bool:
-        """See `Exchange.heed`."""
-        noted = self.persists and self._gone
-        self.persists = False
-        if noted:
-            self._inside.cancel()
-        return noted
-
-    def _cancel(self) -> None:
-        self._gone = True
-        if not self.persists:
-            self._inside.cancel()
 
 
 class _Heart:

@@ -64,7 +64,9 @@ def forecast(estimator: Estimator, meter: Meter, terms: Terms, call: ClientCall,
     if operation == "embeddings":
         ask = Ask(input=most, output=0, ceiling=0, caches="no", price=terms.price)
         return Forecast(ask, Usage(input=likely.input), bounded=True)
-    limit = _limit_output(call, terms.most_output)
+    limit, most_output = call.max_output_tokens or terms.most_output, terms.most_output
+    if limit is not None:  # of all answers together, by the client and the models
+        limit = (limit if most_output is None or limit < most_output else most_output) * call.answers
     ceiling = _UNKNOWN_OUTPUT * call.answers if limit is None else limit
     if ceiling < _LEAST_OUTPUT:
         ceiling = _LEAST_OUTPUT
@@ -75,14 +77,6 @@ def forecast(estimator: Estimator, meter: Meter, terms: Terms, call: ClientCall,
     caches: Literal["5m", "1h"] = "1h" if long_lived else "5m"
     ask = Ask(input=most, output=output, ceiling=ceiling, caches=caches, price=terms.price)
     return Forecast(ask, Usage(input=likely.input, output=output), limit is not None or not terms.paid)
-
-
-def _limit_output(call: ClientCall, most: int | None) -> int | None:
-    """The most output tokens of all answers together, by the client and the models; None where no limit is known."""
-    limit = call.max_output_tokens or most
-    if limit is None:
-        return None
-    return (limit if most is None or limit < most else most) * call.answers
 
 
 _NOTHING = Forecast(Ask(input=0, output=0, ceiling=0), Usage(), bounded=True)

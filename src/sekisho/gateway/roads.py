@@ -1,6 +1,8 @@
 """By which roads a call may go: deployments of the group that it asks for, and of those that may stand in for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -16,7 +18,7 @@ from sekisho.gateway.networks import Network, find_budgeted, make_network
 from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.gateway.ways import Candidate, ClosedRoad, Road, Roads
 from sekisho.policy.routing.load import Load
-from sekisho.policy.routing.plan import line_up
+from sekisho.policy.routing.plan import Chosen, line_up
 from sekisho.policy.routing.strategies import Ask
 from sekisho.policy.tags import tags_of
 from sekisho.store.records import AddedModel
@@ -71,11 +73,9 @@ class OpenRoad(Struct, frozen=True):
         ask = Ask(
             traffic.lanes, self.prepared.fleet, load, traffic.clock, access.random, snapshot.routing_strategy_args
         )
-        for chosen in line_up(ask, snapshot.routing_strategy):
-            option = chosen.option
-            yield Candidate(option.deployment, option.target, chosen.wait, chosen.full, counted, option.most_parallel)
-            if not snapshot.failover:
-                return
+        # No generator: of most calls only the first is asked for, and to end one before its end is dear.
+        upcoming = map(partial(_make_candidate, counted), line_up(ask, snapshot.routing_strategy))
+        return upcoming if snapshot.failover else islice(upcoming, 1)
 
     def everyone(self) -> Iterator[Candidate]:
         """All that the call may wait for, as it prefers them; whoever asks for these has found no room anywhere."""
@@ -98,6 +98,11 @@ class OpenRoad(Struct, frozen=True):
         output = likely.output * call.answers
         session = None if call.session_id is None else f"{self.meter.owner}\0{call.session_id}\0{self.group}"
         return Load(likely.input, output if output < ceiling else ceiling, ceiling, session)
+
+
+def _make_candidate(counted: Load | None, chosen: Chosen) -> Candidate:
+    option = chosen.option
+    return Candidate(option.deployment, option.target, chosen.wait, chosen.full, counted, option.most_parallel)
 
 
 def find_roads(

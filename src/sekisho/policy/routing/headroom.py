@@ -224,6 +224,14 @@ class Headroom:
         requests = self.requests.room(1, now)
         return tokens if tokens < requests else requests
 
+    def takes(self, load: Load, now: float) -> bool:
+        """Whether the load would not be throttled, as far as anything is known of the quota."""
+        tokens, requests = self.tokens, self.requests
+        known = tokens.known is not None or requests.known is not None
+        if not known and tokens.learned is None and requests.learned is None:
+            return True
+        return self.room(load, now) >= 0
+
     def fits(self, load: Load, tokens: int, requests: int, now: float) -> bool:
         """Whether the load fits, once so many tokens and requests of others are taken."""
         need = load.input + load.ceiling

@@ -137,7 +137,7 @@ def _find_home(ask: Ask, session: str) -> Chosen | None:
     wait = lanes.rests.remaining(option.bucket, option.id, now)
     headroom = lanes.lane(option.id, option.bucket, now).headroom
     if wait <= 0:
-        if headroom.room(ask.load, now) >= 0:
+        if headroom.takes(ask.load, now):
             return Chosen(option)
         wait = headroom.free_at(ask.load, now) - now
     if not 0 < wait <= _LONGEST_WAIT - ask.waited or not _is_worth_waiting(ask, home, option, wait):
