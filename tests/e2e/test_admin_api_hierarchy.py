@@ -269,6 +269,17 @@ def test_a_customer_is_made_known_changed_blocked_and_forgotten(admin: Admin, pr
     error_of(admin.get(f"{prefix}/info", end_user_id=user), 404)
 
 
+def test_a_customer_that_only_calls_have_told_of_is_shown_and_can_be_changed(admin: Admin) -> None:
+    user = unique("c")
+    error_of(admin.post("/customer/update", {"user_id": user, "max_budget": 3}), 404)
+    admin.record(10**9, end_user=user)
+    assert admin.read("/customer/info", end_user_id=user)["spend"] == 1
+    changed = admin.make("/customer/update", {"user_id": user, "max_budget": 3})
+    assert (changed["max_budget"], changed["spend"], changed["created_at"] is not None) == (3, 1, True)
+    admin.make("/customer/delete", {"user_ids": [user]})
+    assert admin.make("/customer/new", {"user_id": user})["spend"] == 0
+
+
 def test_a_tag_is_made_known_changed_and_forgotten(admin: Admin) -> None:
     name = unique("t")
     made = admin.make("/tag/new", {"name": name, "description": "d", "models": ["sonnet"], "max_budget": 5})["tag"]

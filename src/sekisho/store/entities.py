@@ -143,11 +143,15 @@ class EntityRepository(Generic[Record]):
     async def delete(self, identities: Sequence[str]) -> int:
         """Delete those of these ids and return how many there were.
 
+        Those that may be used all the same begin anew with nothing spent.
+
         Raises:
             Conflict: something refers to one of them.
         """
         try:
             async with self._database.change() as connection:
+                if self._keeps_spend:
+                    await self._forget_spend(connection, identities)
                 result = await connection.execute(sa.delete(self._table).where(self._key.in_(identities)))
                 return result.rowcount
         except sa.exc.IntegrityError as error:
@@ -164,16 +168,24 @@ class EntityRepository(Generic[Record]):
     async def _begin_accounts(self, connection: AsyncConnection, record: Record) -> None:
         """Forget what a deleted namesake had spent, and begin where the record says."""
         identity, now = self._account_of(record), self._clock.now()
-        names = [store_name(name) for name in account_names(self._kind, identity, record, now)]
         if not self._keeps_spend:
-            booked = sa.update(accounts).where(accounts.c.account.in_(names), accounts.c.spent != 0)
-            await connection.execute(booked.values(spent=0))
+            await self._empty_accounts(connection, identity, record)
         if record.spend:
             for name in {
                 money_account(self._kind, identity, None, now),
                 main_account(self._kind, identity, record, now),
             }:
                 await set_spend(self._database, connection, name, record.spend)
+
+    async def _forget_spend(self, connection: AsyncConnection, identities: Sequence[str]) -> None:
+        rows = (await connection.execute(sa.select(self._table).where(self._key.in_(identities)))).mappings().all()
+        for record in await connection.run_sync(self._complete, rows):
+            await self._empty_accounts(connection, self._account_of(record), record)
+
+    async def _empty_accounts(self, connection: AsyncConnection, identity: str, record: Record) -> None:
+        names = [store_name(name) for name in account_names(self._kind, identity, record, self._clock.now())]
+        booked = sa.update(accounts).where(accounts.c.account.in_(names), accounts.c.spent != 0)
+        await connection.execute(booked.values(spent=0))
 
     async def _update(self, connection: AsyncConnection, identity: str, changes: Mapping[str, Any]) -> Record | None:
         columns = {name: value for name, value in changes.items() if name != "spend"}

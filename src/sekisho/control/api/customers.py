@@ -46,7 +46,7 @@ def _add_changes(router: APIRouter, services: Services, prefix: str) -> None:
 
     @router.post(f"{prefix}/delete", tags=["customers"])
     async def delete_customers(body: CustomerReferences) -> dict[str, Any]:
-        """Forget customers, all or none: they have no limits then. Usage rows stay."""
+        """Forget customers, all or none: they have no limits then, and nothing spent. Usage rows stay."""
         return await customers.delete_customers(services, body.user_ids)
 
 

@@ -40,5 +40,5 @@ def add_routes(router: APIRouter, services: Services) -> None:
 
     @router.post("/tag/delete", tags=["tags"])
     async def delete_tag(body: TagReference) -> dict[str, Any]:
-        """Forget a tag: it has no limits then. Usage rows stay."""
+        """Forget a tag: it has no limits then, and nothing spent. Usage rows stay."""
         return await tags.delete_tag(services, body.name)

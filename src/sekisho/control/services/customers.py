@@ -43,7 +43,15 @@ async def list_customers(services: Services, *, page: int, size: int | None) -> 
 
 
 async def update_customer(services: Services, caller: Caller, fields: Mapping[str, Any]) -> View:
-    """Change what `fields` sets; null takes a limit away. Raises NotFound."""
+    """Change what `fields` sets; null takes a limit away. One that only calls have told of becomes known by it.
+
+    Raises:
+        NotFound: there is no such customer.
+    """
+    await services.store.journal.flush()
+    found = await services.store.customers.get_seen([fields["user_id"]])
+    if found and not found[0].created_at:
+        return await create_customer(services, caller, fields)
     record = await _require(services, fields["user_id"])
     await check_references(services, {"budget_id": fields.get("budget_id")})
     columns = {
@@ -51,7 +59,6 @@ async def update_customer(services: Services, caller: Caller, fields: Mapping[st
         **plain_columns(fields, *_PLAIN),
         "extra": record.extra | extras(fields, LEVEL_EXTRAS),
     }
-    await services.store.journal.flush()
     return _view(await _change(services, caller, record.user_id, columns))
 
 
@@ -70,9 +77,10 @@ async def block_customers(services: Services, caller: Caller, user_ids: Sequence
 
 
 async def delete_customers(services: Services, user_ids: Sequence[str]) -> View:
-    """Forget customers, all or none: they have no limits then; usage rows stay. Raises NotFound."""
+    """Forget customers, all or none: they have no limits then, and nothing spent; usage rows stay. Raises NotFound."""
     for user_id in user_ids:
         await _require(services, user_id)
+    await services.store.journal.flush()
     deleted = await services.store.customers.delete(user_ids)
     return {"deleted_customers": deleted, "message": f"Deleted {deleted} customers."}
 

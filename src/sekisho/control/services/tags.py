@@ -71,7 +71,8 @@ async def update_tag(services: Services, caller: Caller, fields: Mapping[str, An
 
 
 async def delete_tag(services: Services, name: str) -> View:
-    """Forget a tag: it has no limits then; usage rows stay. Raises NotFound."""
+    """Forget a tag: it has no limits then, and nothing spent; usage rows stay. Raises NotFound."""
+    await services.store.journal.flush()
     if not await services.store.tags.delete([name]):
         raise NotFound(f"No such tag: {name!r}.", param="name")
     return {"message": f"Tag {name} deleted successfully"}
