@@ -6,14 +6,17 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import ClientCall
+from sekisho.core.chat import Beginning, ClientCall
 from sekisho.core.errors import InvalidRequest
 from sekisho.core.wire import AnswerHead
+from sekisho.dialects.common.memo import Memo
 from sekisho.dialects.common.search import mentions
 from sekisho.dialects.openai_responses.names import ADDED_TOOLS, Json
 from sekisho.dialects.openai_responses.serving.directory import ToolDirectory, read_directory
 from sekisho.dialects.openai_responses.serving.envelope import is_compacting
 
+_LONG: Final = 1024
+"""Bytes of a member that is worth being remembered in one line."""
 # Fields that an answer repeats from the request, and what they are where the request has none.
 _REPEATED: Final = {
     "instructions": Raw(b"null"),
@@ -65,34 +68,40 @@ def frame_answer(head: AnswerHead, call: ClientCall) -> Frame:
     number = head.call_id.replace("-", "")
     repeated: Json = {"id": f"resp_{number}", "object": "response", "created_at": head.created, "model": head.model}
     for name, absent in _REPEATED.items():
-        repeated[name] = _repeat(members.get(name), absent)
+        given = members.get(name)
+        repeated[name] = absent if given is None else _repeat(given, absent, call.beginning)
     repeated |= {"background": False, "store": call.stores, "previous_response_id": call.continues}
     repeated["metadata"] = {name: value for name, value in call.metadata.items() if isinstance(value, str)}
     return Frame(
         number=number,
         repeated=repeated,
-        directory=_read_known_tools(members),
+        directory=_read_known_tools(call),
         shows_reasoning=_wants_summary(members),
         compacting=is_compacting(call),
     )
 
 
-def _repeat(given: Raw | None, absent: Raw) -> Raw:
+def _write_in_one_line(given: bytes) -> Raw:
+    return Raw(msgspec.json.format(given, indent=-1))
+
+
+_lines: Final = Memo(_write_in_one_line)
+
+
+def _repeat(given: Raw, absent: Raw, known: Beginning | None) -> Raw:
     """A member of the request, without line breaks, which would end the line of an event."""
-    if given is None or bytes(given) == b"null":
-        return absent
     try:
-        return Raw(msgspec.json.format(bytes(given), indent=-1))
+        line = _lines.find_raw(given, known) if len(memoryview(given)) > _LONG else _write_in_one_line(bytes(given))
     except (msgspec.MsgspecError, RecursionError):  # a body that was passed on unread
         return absent
+    return absent if line is None or bytes(line) == b"null" else line
 
 
-def _read_known_tools(members: Mapping[str, Raw]) -> ToolDirectory:
-    items = members.get("input", Raw(b"null"))
+def _read_known_tools(call: ClientCall) -> ToolDirectory:
+    word, items = ADDED_TOOLS.encode(), call.members.get("input", Raw(b"null"))
+    adds = call.mentions(word) and mentions(items, word)
     try:
-        return read_directory(
-            members.get("tools"), _decode_leniently(items) if mentions(items, ADDED_TOOLS.encode()) else None
-        )
+        return read_directory(call.members.get("tools"), _decode_leniently(items) if adds else None, call.beginning)
     except InvalidRequest:  # a body that was passed on unread
         return ToolDirectory()
 
