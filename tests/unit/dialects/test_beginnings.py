@@ -71,6 +71,21 @@ def test_other_words_in_the_last_turn_leave_what_is_before_it_known() -> None:
     assert before is after is not None
 
 
+def test_marks_that_move_along_leave_what_is_before_them_known() -> None:
+    known, ends = Beginnings(), []
+    for count in (3, 4, 5):
+        messages = [{"role": "user", "content": FILE}, *(each for n in range(count) for each in turn(n))]
+        for at in (-1, -3):
+            mark = {"cache_control": {"type": "ephemeral"}}
+            messages[at] = {"role": "user", "content": [{"type": "text", "text": "File", **mark}]}
+        members, beginning = known.read(write(messages), "messages")
+        assert plain(members) == plain(read_members(write(messages)))
+        assert beginning is not None
+        ends.append(len(msgspec.json.decode(beginning.body[beginning.start : beginning.end] + b"]")))
+    assert ends == [3, 5, 7]
+    assert len(known._known) == 1  # that of the first call has been gone on with
+
+
 def test_conversations_with_the_same_system_prompt_are_told_apart() -> None:
     known = Beginnings()
     bodies = [write([*START, {"role": "user", "content": name}, *turn(1), *turn(2)]) for name in "abc"]

@@ -219,21 +219,45 @@ def _strip_cache_marks(passage: Passage, facts: ModelFacts) -> None:
     """Members of marks that the model does not take: `scope` never, and an hour's life on newer ones only."""
     if not passage.call.mentions(_MARK):
         return
-    names = ["scope"] if facts.cache_ttl_1h or facts.family != "claude" else ["scope", "ttl"]
+    refused = _SCOPE if facts.cache_ttl_1h or facts.family != "claude" else _SCOPE_OR_TTL
     for member in ("system", "tools", "messages"):
-        raw = passage.members.get(member, Raw(b"[]"))
-        if not mentions(raw, _MARK):
-            continue
-        seen = [block.cache_control for block in _look_into(raw) if block.cache_control]
-        if not any(getattr(mark, name) is not None for mark in seen for name in names):
+        if not _has_refused(passage, member, refused):
             continue
         value = _read(passage.members, member)
         for block in _walk_blocks(value):
             mark = block.get("cache_control")
             if isinstance(mark, dict):
-                for name in names:
+                for name in refused.names:
                     mark.pop(name, None)
         passage.change(member, value)
+
+
+class _MarkMembers:
+    """Members of marks that are taken out: what has one is looked for once where it comes again and again."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.tools = Memo(self.has_any)
+
+    def has_any(self, raw: bytes) -> bool:
+        """Whether a mark in a list of blocks or turns has one."""
+        marks = (block.cache_control for block in _look_into(raw)) if mentions(raw, _MARK) else ()
+        return any(getattr(mark, name) is not None for mark in marks if mark for name in self.names)
+
+
+_SCOPE: Final = _MarkMembers("scope")
+_SCOPE_OR_TTL: Final = _MarkMembers("scope", "ttl")
+
+
+def _has_refused(passage: Passage, member: str, refused: _MarkMembers) -> bool:
+    raw, known = passage.members.get(member), passage.call.beginning
+    if raw is None:
+        return False
+    if member == "tools":
+        return bool(refused.tools.find_raw(raw, known))
+    if member == "messages" and raw is passage.call.members.get(member):
+        return look_through(raw, known, refused.has_any)
+    return refused.has_any(raw)
 
 
 def _walk_blocks(value: Any, levels: int = _DEEPEST_BLOCK) -> Iterator[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 What was read of the earlier turns then needs no second look. A beginning is found by all of its bytes, as in
 `common.memo`: who is given something known has sent everything that it was made of, so that nothing of one caller's is
-ever shown to another. It ends between two turns, in front of the model's last one: what comes after it is new, may be
-tried again with other words, or bears the marks for caching that agents move along.
+ever shown to another. It ends between two turns, in front of the model's last one and of turns of the user's that bear
+marks for caching: what comes after it is new, may be tried again with other words, or loses its mark in the next call.
 """
 
 from bisect import bisect_left, bisect_right
@@ -37,6 +37,7 @@ class _Item(Struct):
     type: str | None = None
 
 
+_MARKS: Final = (b'"cache_control"', b'"cachePoint"')
 _USERS: Final = frozenset({"user", "tool", "function_call_output", "custom_tool_call_output"})
 _MODELS: Final = frozenset({"assistant", "reasoning", "function_call", "custom_tool_call"})
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -209,7 +210,7 @@ def _locate(body: bytes, members: dict[str, Raw], name: str) -> tuple[dict[str, 
 
 
 def _find_end(body: bytes, end: int, items: Sequence[Raw]) -> int | None:
-    """Where the last of the user's turns ends that the model has answered; None where there is none.
+    """Where the last of the user's turns ends that the model has answered and that is not marked; None without one.
 
     `items` are the last turns of the conversation that ends at `end` of `body`, with its bracket.
     """
@@ -218,7 +219,7 @@ def _find_end(body: bytes, end: int, items: Sequence[Raw]) -> int | None:
     for number in range(len(items) - 1, -1, -1):
         item = items[number]
         speaker = _find_speaker(item)
-        if later == "model" and speaker == "user":
+        if later == "model" and speaker == "user" and not any(mark in bytes(item) for mark in _MARKS):
             return at if body[at : at + 1] == b"," else None
         later = speaker
         at = _skip_blanks_back(body, at) - len(item)

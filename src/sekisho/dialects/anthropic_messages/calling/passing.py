@@ -156,11 +156,6 @@ def _has_system_turn(messages: bytes) -> bool:
         return False  # the upstream will say what is wrong with it
 
 
-def _has_foreign_reasoning(call: ClientCall, messages: Raw) -> bool:
-    """Whether there is reasoning that another vendor's model gave, after a change of models: Claude refuses it."""
-    return has_sealed_signature(call) or look_through(messages, call.beginning, _has_empty_signature)
-
-
 def _has_empty_signature(messages: bytes) -> bool:
     """Whether there is reasoning of a model that signs none."""
     if _EMPTY_SIGNATURE.search(messages) is None:
