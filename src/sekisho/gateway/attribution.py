@@ -78,7 +78,7 @@ def read_wishes(exchange: Exchange, call: ClientCall, caller: Caller) -> None:
     Raises InvalidRequest for a header that is not of its type.
     """
     told, opening = exchange.recall(_read_headers), call.opening
-    call.session_id = told.session or _tidy(call.session_id) or fingerprint(caller.owner, opening)
+    call.session_id = told.session or _tidy(call.session_id) or _recall_fingerprint(call, caller.owner)
     call.agent, call.agent_version = told.agent or recognise_agent(told.signs, opening.system)
     if told.agent_id is not None and told.agent_id != call.session_id:  # Codex's main thread is its session
         call.agent_id = told.agent_id
@@ -139,6 +139,17 @@ def _find_headers(headers: HeaderPairs) -> dict[str, str]:
 def _tidy_tags(tags: Iterable[str]) -> list[str]:
     """Each once, in their order."""
     return list(dict.fromkeys(tidy for tag in tags if (tidy := _tidy(tag))))
+
+
+def _recall_fingerprint(call: ClientCall, owner: str) -> str | None:
+    """The fingerprint, made once of what is known of the conversation's beginning: system prompts may be long."""
+    known, opening = call.beginning, call.opening
+    if known is None:
+        return fingerprint(owner, opening)
+    made: tuple[str, Opening, str | None] | None = known.made.get(fingerprint)
+    if made is None or made[0] != owner or made[1] != opening:
+        made = known.made[fingerprint] = (owner, opening, fingerprint(owner, opening))
+    return made[2]
 
 
 def fingerprint(owner: str, opening: Opening) -> str | None:

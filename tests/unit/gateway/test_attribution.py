@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.support.exchange import make_scope
 
 from sekisho.core.caller import Caller
-from sekisho.core.chat import ChatRequest, ClientCall, Opening
+from sekisho.core.chat import Beginning, ChatRequest, ClientCall, Opening
 from sekisho.core.errors import InvalidRequest
 from sekisho.gateway.attribution import fingerprint, read_wishes
 from sekisho.gateway.exchange import Exchange
@@ -23,6 +23,8 @@ def attributed(
     user: str = "",
     session: str | None = None,
     tags: list[str] | None = None,
+    beginning: Beginning | None = None,
+    caller: Caller = CALLER,
 ) -> ClientCall:
     pairs = [(name.encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
     scope = make_scope(headers=pairs)
@@ -35,8 +37,9 @@ def attributed(
         opening=Opening(system, user),
         session_id=session,
         tags=tags or [],
+        beginning=beginning,
     )
-    read_wishes(Exchange(scope), call, CALLER)
+    read_wishes(Exchange(scope), call, caller)
     return call
 
 
@@ -125,6 +128,14 @@ def test_where_no_session_is_named_the_opening_ties_the_turns_of_a_task() -> Non
     assert attributed(system="You are Cline,", user="Write another").session_id != first
     assert attributed(system="You are Cline,W", user="rite a file").session_id != first
     assert fingerprint("someone else", Opening("You are Cline,", "Write a file")) != first
+
+
+def test_what_is_known_of_a_beginning_does_not_blur_who_calls_and_how_it_began() -> None:
+    beginning = Beginning(b"[1]", 3, "messages", 0, {})
+    other = Caller(role="internal_user", key_hash="cd" * 32)
+    for system, user, caller in [("a", "b", CALLER), ("a", "b", CALLER), ("a", "c", CALLER), ("a", "c", other)] * 2:
+        call = attributed(system=system, user=user, beginning=beginning, caller=caller)
+        assert call.session_id == fingerprint(caller.owner, Opening(system, user))
 
 
 def test_what_is_no_conversation_has_no_fingerprint() -> None:
