@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from sekisho.core.errors import StoreUnavailable
-from sekisho.store.bulk import BulkInsert
+from sekisho.store.bulk import Bulk, BulkInsert
 from sekisho.store.daily import add_to_days
 from sekisho.store.database import Database
 from sekisho.store.escrow import take_off_leases
@@ -79,7 +79,7 @@ class Bookkeeper:
         _mark_keys(connection, rows)
         paid, leased = map(_by_stored_name, add_up(calls[row.id] for row in rows))
         _PAY.run(connection, [(name, paid[name], 0) for name in sorted(paid)])
-        take_off_leases(connection, worker, leased)
+        take_off_leases(connection, worker, leased)  # their accounts are among those that paid, and so are locked
         add_to_days(connection, numbered)
         return new_callers, new_roads
 
@@ -116,7 +116,8 @@ def _mark_keys(connection: sa.Connection, rows: Sequence[UsageRow]) -> None:
         if (key := row.caller.key_hash) is not None and row.ended_at > seen.get(key, 0):
             seen[key] = row.ended_at
     if seen:
-        connection.execute(_MARK_KEY, [{"who": key, "at": seen[key] / 1000} for key in sorted(seen)])
+        mark = _MARK_KEYS[connection.dialect.name == "postgresql"]
+        mark.run(connection, [(bytes.fromhex(key), seen[key] / 1000) for key in sorted(seen)])
 
 
 _PAY: Final = BulkInsert(
@@ -124,8 +125,15 @@ _PAY: Final = BulkInsert(
     ("account", "spent", "leased"),
     "ON CONFLICT (account) DO UPDATE SET spent = accounts.spent + excluded.spent",
 )
-_MARK_KEY: Final = (
-    sa.update(keys)
-    .where(keys.c.key_hash == sa.bindparam("who"))
-    .values(last_active=sa.bindparam("at", type_=sa.Double))
-)
+
+
+def _mark(lock: str) -> Bulk:
+    """Set when keys were last used; `lock` locks them in the order of their hashes."""
+    found = "SELECT given.* FROM given JOIN keys ON keys.key_hash = given.key_hash ORDER BY keys.key_hash"
+    update = "UPDATE keys SET last_active = found.at FROM found WHERE keys.key_hash = found.key_hash"
+    columns = [keys.c.key_hash, keys.c.last_active]
+    return Bulk("WITH given(key_hash, at) AS (", columns, f"), found AS ({found} {lock}) {update}")
+
+
+_MARK_KEYS: Final = {True: _mark("FOR NO KEY UPDATE OF keys"), False: _mark("")}
+"""On PostgreSQL, and on SQLite, which has locked everything already."""

@@ -1,7 +1,8 @@
 """Daily roll-ups: the sums of usage rows by day, written in the transaction of the rows, so that they equal them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import add, itemgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,8 +19,11 @@ Sums = dict[tuple[Any, ...], list[int]]
 """By the day, the key and the texts of `DAY_TEXTS`, and for tags the tag: the sums of `DAY_SUMS`."""
 
 _NAMES: Final = ("key_hash", *DAY_TEXTS, "tag")
-_KEPT: Final = {part: tuple(name in columns for name in _NAMES) for part, columns in DAY_PARTS.items()}
-"""Which of `_NAMES` the rows of a part have."""
+_FOLDS: Final[dict[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]] = {
+    part: itemgetter(0, *(place if name in columns else -1 for place, name in enumerate(_NAMES, 1)))
+    for part, columns in DAY_PARTS.items()
+}
+"""By part: the day and those of `_NAMES` that its rows have, of a tuple of the day, all of them and an empty text."""
 
 
 def add_to_days(connection: sa.Connection, calls: Iterable[tuple[UsageRow, int, int]]) -> None:
@@ -83,13 +87,12 @@ def _sum_up(rows: Sequence[UsageRow]) -> list[int]:
 
 def _fold(part: str, owner: tuple[Any, ...]) -> tuple[Any, ...]:
     """The row of a part that the sums of a day's row with a tag, which may be empty, belong to."""
-    day, *names = owner
-    return (day, *(name if keep else "" for name, keep in zip(names, _KEPT[part], strict=True)), part)
+    return (*_FOLDS[part]((*owner, "")), part)
 
 
 def _add(known: Sums, owner: tuple[Any, ...], sums: list[int]) -> None:
     so_far = known.get(owner)
-    known[owner] = sums if so_far is None else [a + b for a, b in zip(so_far, sums, strict=True)]
+    known[owner] = sums if so_far is None else list(map(add, so_far, sums))
 
 
 def _write(connection: sa.Connection, insert: BulkInsert, sums: Sums) -> None:

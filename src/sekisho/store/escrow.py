@@ -17,7 +17,7 @@ from sekisho.core.accounts import PARALLEL
 from sekisho.core.clock import Clock
 from sekisho.core.errors import StoreUnavailable
 from sekisho.core.escrow import Grant, Pulse, Want
-from sekisho.store.bulk import BulkInsert
+from sekisho.store.bulk import Bulk, BulkInsert
 from sekisho.store.database import Database
 from sekisho.store.spend import in_chunks, is_shortened, store_name
 from sekisho.store.tables import accounts, leases, workers
@@ -55,6 +55,7 @@ class EscrowRepository:
             returned[store_name(name)] += amount
 
         def give_back(connection: sa.Connection) -> None:
+            lock_existing(connection, sorted(returned))
             take_off_leases(connection, self._worker, returned)
             for some in in_chunks(list(returned)):
                 empty = sa.delete(leases).where(leases.c.worker == self._worker, leases.c.amount == 0)
@@ -104,7 +105,7 @@ class EscrowRepository:
 
     def _lease(self, wants: Sequence[Want], connection: sa.Connection) -> list[Grant]:
         self._require_alive(connection)
-        state = self._lock_accounts(connection, sorted({store_name(want.account) for want in wants}))
+        state = lock_accounts(connection, sorted({store_name(want.account) for want in wants}))
         share = _SHARE if self._has_company(connection) else _SHARE_OF_ONE
         granted: Counter[str] = Counter()
         grants: list[Grant] = []
@@ -131,14 +132,6 @@ class EscrowRepository:
         if connection.scalar(alive.with_for_update(read=True, key_share=True)) is None:
             raise StoreUnavailable("This worker has not been heard of for too long; try again in a moment.")
 
-    def _lock_accounts(self, connection: sa.Connection, names: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """What is spent and leased of each account, with its row locked; made if it is not there."""
-        insert = self._database.insert(accounts)
-        lock = insert.on_conflict_do_update(index_elements=["account"], set_={"leased": accounts.c.leased})
-        rows = [{"account": name, "spent": 0, "leased": 0} for name in names]
-        state = lock.returning(accounts.c.account, accounts.c.spent, accounts.c.leased)
-        return {name: (spent, leased) for name, spent, leased in connection.execute(state, rows)}
-
     def _has_company(self, connection: sa.Connection) -> bool:
         others = sa.select(sa.literal(1)).where(self._is_alive(), workers.c.worker != self._worker).limit(1)
         return connection.scalar(others) is not None
@@ -155,23 +148,13 @@ class EscrowRepository:
 
 
 def take_off_leases(connection: sa.Connection, worker: str, amounts: Mapping[str, int]) -> None:
-    """Take amounts, by account, off a worker's leases: what was used of them, or is given back.
+    """Take amounts, by account, off a worker's leases: what was used, or is given back. The accounts must be locked.
 
     A lease goes below zero by what an upstream billed beyond what was held. One that is not there is left alone: it was
     released when the worker was taken for dead, and nothing of it is set aside any more.
     """
-    if not amounts:
-        return
-    lock_existing(connection, sorted(amounts))
-    there: set[str] = set()
-    for some in in_chunks(sorted(amounts)):
-        query = sa.select(leases.c.account).where(leases.c.worker == worker, leases.c.account.in_(some))
-        there.update(connection.execute(query).scalars())
-    if not there:
-        return
-    leased = {name: amounts[name] for name in there}
-    _move_leased(connection, leased, -1)
-    _ADD_TO_LEASES.run(connection, [(worker, name, -leased[name]) for name in sorted(leased)])
+    there = _TAKE_OFF_LEASES.run(connection, [(worker, name, amounts[name]) for name in sorted(amounts)])
+    _move_leased(connection, {name: amounts[name] for (name,) in there}, -1)
 
 
 def release_worker(connection: sa.Connection, worker: str) -> None:
@@ -194,6 +177,12 @@ def _release(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
     return len(held)
 
 
+def lock_accounts(connection: sa.Connection, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """What is spent and leased of accounts, given by their sorted names, with their rows locked; made where missing."""
+    state = _LOCK.run(connection, [(name, 0, 0) for name in names])
+    return {name: (spent, leased) for name, spent, leased in state}
+
+
 def lock_existing(connection: sa.Connection, names: Sequence[str]) -> None:
     """Lock accounts, by their sorted names, in the order in which everybody does; SQLite has locked them already."""
     if connection.dialect.name != "postgresql":
@@ -208,10 +197,21 @@ def _move_leased(connection: sa.Connection, amounts: Mapping[str, int], sign: in
     _ADD_TO_LEASED.run(connection, [(name, 0, sign * amounts[name]) for name in sorted(amounts)])
 
 
+_LOCK: Final = BulkInsert(
+    accounts,
+    ("account", "spent", "leased"),
+    "ON CONFLICT (account) DO UPDATE SET leased = accounts.leased RETURNING account, spent, leased",
+)
 _ADD_TO_LEASES: Final = BulkInsert(
     leases,
     ("worker", "account", "amount"),
     "ON CONFLICT (worker, account) DO UPDATE SET amount = leases.amount + excluded.amount",
+)
+_TAKE_OFF_LEASES: Final = Bulk(
+    "WITH given(worker, account, amount) AS (",
+    [leases.c.worker, leases.c.account, leases.c.amount],
+    ") UPDATE leases SET amount = leases.amount - given.amount FROM given "
+    "WHERE leases.worker = given.worker AND leases.account = given.account RETURNING leases.account",
 )
 _ADD_TO_LEASED: Final = BulkInsert(
     accounts,

@@ -6,6 +6,7 @@ than one grant's life more than was due. What was not used is taken off its stam
 agree to about a second; by as much as they differ, a window may be too short.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -14,9 +15,11 @@ import sqlalchemy as sa
 
 from sekisho.core.clock import Clock
 from sekisho.core.escrow import RateGrant, RateWant, Span
+from sekisho.store.bulk import BulkInsert
 from sekisho.store.database import Database
+from sekisho.store.escrow import lock_accounts
 from sekisho.store.spend import in_chunks, store_name
-from sekisho.store.tables import accounts, grants
+from sekisho.store.tables import grants
 
 LIFE_SECONDS: Final = 2
 """How long a grant may be used."""
@@ -27,6 +30,12 @@ _BATCH: Final = 500
 """Accounts whose old grants are deleted at once."""
 _AHEAD_SECONDS: Final = 60
 """What is stamped so much later than any grant of now is from before the clock was set back, and counts no more."""
+
+_ADD: Final = BulkInsert(
+    grants,
+    ("account", "worker", "stamp", "amount"),
+    "ON CONFLICT (account, worker, stamp) DO UPDATE SET amount = grants.amount + excluded.amount",
+)
 
 Stamps = dict[int, int]
 """What is granted of one limit, to everyone, by stamp."""
@@ -47,7 +56,7 @@ class GrantRepository:
     def _exchange(self, wants: Sequence[RateWant], connection: sa.Connection) -> list[RateGrant]:
         now = self._clock.now()
         names = {store_name(want.name): want.span for want in wants}
-        _lock(self._database, connection, sorted(names))
+        lock_accounts(connection, sorted(names))
         _forget_old(connection, names, now)
         self._change(connection, [change for want in wants for change in _returned(want, now)])
         known = _read(connection, sorted(names))
@@ -63,16 +72,11 @@ class GrantRepository:
 
     def _change(self, connection: sa.Connection, changes: Sequence[tuple[str, int, int]]) -> None:
         """Add amounts to this worker's grants, by account and stamp."""
-        rows = [
-            {"account": name, "worker": self._worker, "stamp": stamp, "amount": amount}
-            for name, stamp, amount in sorted(changes)
-            if amount
-        ]
-        if rows:
-            insert = self._database.insert(grants)
-            added = grants.c.amount + insert.excluded.amount
-            key = ["account", "worker", "stamp"]
-            connection.execute(insert.on_conflict_do_update(index_elements=key, set_={"amount": added}), rows)
+        rows: Counter[tuple[str, int]] = Counter()
+        for name, stamp, amount in changes:
+            rows[name, stamp] += amount
+        added = sorted((name, self._worker, stamp, amount) for (name, stamp), amount in rows.items() if amount)
+        _ADD.run(connection, added)
 
 
 async def purge_grants(database: Database, now: float) -> None:
@@ -86,20 +90,12 @@ async def purge_grants(database: Database, now: float) -> None:
         some = sa.select(grants.c.account).where(old).distinct().limit(_BATCH)
         names = sorted(connection.execute(some).scalars())
         if names:
-            _lock(database, connection, names)
+            lock_accounts(connection, names)
         connection.execute(sa.delete(grants).where(grants.c.account.in_(names), old))
         return len(names) == _BATCH
 
     while await database.transact(purge):
         pass
-
-
-def _lock(database: Database, connection: sa.Connection, names: Sequence[str]) -> None:
-    """Let no other worker deal with these limits, by their sorted names, until the transaction ends."""
-    lock = database.insert(accounts).on_conflict_do_update(
-        index_elements=["account"], set_={"leased": accounts.c.leased}
-    )
-    connection.execute(lock, [{"account": name, "spent": 0, "leased": 0} for name in names])
 
 
 def _forget_old(connection: sa.Connection, names: Mapping[str, Span], now: float) -> None:
