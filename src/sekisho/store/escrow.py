@@ -19,7 +19,7 @@ from sekisho.core.errors import StoreUnavailable
 from sekisho.core.escrow import Grant, Pulse, Want
 from sekisho.store.bulk import Bulk, BulkInsert
 from sekisho.store.database import Database
-from sekisho.store.spend import in_chunks, is_shortened, store_name
+from sekisho.store.spend import is_shortened, store_name
 from sekisho.store.tables import accounts, leases, workers
 
 _ALIVE_SECONDS: Final = 15.0
@@ -57,9 +57,7 @@ class EscrowRepository:
         def give_back(connection: sa.Connection) -> None:
             lock_existing(connection, sorted(returned))
             take_off_leases(connection, self._worker, returned)
-            for some in in_chunks(list(returned)):
-                empty = sa.delete(leases).where(leases.c.worker == self._worker, leases.c.amount == 0)
-                connection.execute(empty.where(leases.c.account.in_(some)))
+            _FORGET_EMPTY.run(connection, [(self._worker, name) for name in returned])
 
         await self._database.transact(give_back)
 
@@ -141,8 +139,6 @@ class EscrowRepository:
         return workers.c.heartbeat.between(now - _ALIVE_SECONDS, now + _ALIVE_SECONDS)
 
     def _add_leases(self, connection: sa.Connection, amounts: Mapping[str, int]) -> None:
-        if not amounts:
-            return
         _move_leased(connection, amounts, +1)
         _ADD_TO_LEASES.run(connection, [(self._worker, name, amounts[name]) for name in sorted(amounts)])
 
@@ -187,9 +183,7 @@ def lock_existing(connection: sa.Connection, names: Sequence[str]) -> None:
     """Lock accounts, by their sorted names, in the order in which everybody does; SQLite has locked them already."""
     if connection.dialect.name != "postgresql":
         return
-    for some in in_chunks(names):
-        query = sa.select(accounts.c.account).where(accounts.c.account.in_(some))
-        connection.execute(query.order_by(accounts.c.account.collate("C")).with_for_update())
+    _LOCK_EXISTING.run(connection, [(name,) for name in names])
 
 
 def _move_leased(connection: sa.Connection, amounts: Mapping[str, int], sign: int) -> None:
@@ -202,6 +196,11 @@ _LOCK: Final = BulkInsert(
     ("account", "spent", "leased"),
     "ON CONFLICT (account) DO UPDATE SET leased = accounts.leased RETURNING account, spent, leased",
 )
+_LOCK_EXISTING: Final = Bulk(
+    "WITH given(account) AS (",
+    [accounts.c.account],
+    ') SELECT 1 FROM accounts WHERE account IN (SELECT account FROM given) ORDER BY account COLLATE "C" FOR UPDATE',
+)
 _ADD_TO_LEASES: Final = BulkInsert(
     leases,
     ("worker", "account", "amount"),
@@ -212,6 +211,11 @@ _TAKE_OFF_LEASES: Final = Bulk(
     [leases.c.worker, leases.c.account, leases.c.amount],
     ") UPDATE leases SET amount = leases.amount - given.amount FROM given "
     "WHERE leases.worker = given.worker AND leases.account = given.account RETURNING leases.account",
+)
+_FORGET_EMPTY: Final = Bulk(
+    "WITH given(worker, account) AS (",
+    [leases.c.worker, leases.c.account],
+    ") DELETE FROM leases WHERE (worker, account) IN (SELECT worker, account FROM given) AND amount = 0",
 )
 _ADD_TO_LEASED: Final = BulkInsert(
     accounts,

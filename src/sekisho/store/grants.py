@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from sekisho.core.clock import Clock
 from sekisho.core.escrow import RateGrant, RateWant, Span
-from sekisho.store.bulk import BulkInsert
+from sekisho.store.bulk import Bulk, BulkInsert
 from sekisho.store.database import Database
 from sekisho.store.escrow import lock_accounts
-from sekisho.store.spend import in_chunks, store_name
+from sekisho.store.spend import store_name
 from sekisho.store.tables import grants
 
 LIFE_SECONDS: Final = 2
@@ -31,6 +31,16 @@ _BATCH: Final = 500
 _AHEAD_SECONDS: Final = 60
 """What is stamped so much later than any grant of now is from before the clock was set back, and counts no more."""
 
+_READ: Final = Bulk(
+    "WITH given(account) AS (",
+    [grants.c.account],
+    ") SELECT account, worker, stamp, amount FROM grants WHERE account IN (SELECT account FROM given)",
+)
+_FORGET: Final = Bulk(
+    "WITH given(account, worker, stamp) AS (",
+    [grants.c.account, grants.c.worker, grants.c.stamp],
+    ") DELETE FROM grants WHERE (account, worker, stamp) IN (SELECT account, worker, stamp FROM given)",
+)
 _ADD: Final = BulkInsert(
     grants,
     ("account", "worker", "stamp", "amount"),
@@ -57,9 +67,8 @@ class GrantRepository:
         now = self._clock.now()
         names = {store_name(want.name): want.span for want in wants}
         lock_accounts(connection, sorted(names))
-        _forget_old(connection, names, now)
         self._change(connection, [change for want in wants for change in _returned(want, now)])
-        known = _read(connection, sorted(names))
+        known = _read(connection, names, now)
         granted: list[RateGrant] = []
         for want in wants:
             stamps = known[store_name(want.name)]
@@ -98,23 +107,16 @@ async def purge_grants(database: Database, now: float) -> None:
         pass
 
 
-def _forget_old(connection: sa.Connection, names: Mapping[str, Span], now: float) -> None:
-    """Remove what counts no more, so that few rows are read however often the limits are used."""
-    for span in set(names.values()):
-        old = grants.c.stamp <= now - span.seconds
-        for some in in_chunks(sorted(name for name, its_span in names.items() if its_span == span)):
-            connection.execute(sa.delete(grants).where(grants.c.account.in_(some), old))
-
-
-def _read(connection: sa.Connection, names: Sequence[str]) -> dict[str, Stamps]:
+def _read(connection: sa.Connection, names: Mapping[str, Span], now: float) -> dict[str, Stamps]:
+    """What is granted of limits and counts. What counts no more is removed, so that there are never many rows."""
     known: dict[str, Stamps] = {name: {} for name in names}
-    amount = sa.cast(sa.func.sum(grants.c.amount), sa.BigInteger)
-    for some in in_chunks(names):
-        by = (grants.c.account, grants.c.stamp)
-        for name, stamp, total in connection.execute(
-            sa.select(*by, amount).where(grants.c.account.in_(some)).group_by(*by)
-        ):
-            known[name][stamp] = total
+    old: list[tuple[str, str, int]] = []
+    for name, worker, stamp, amount in _READ.run(connection, [(name,) for name in sorted(names)]):
+        if stamp <= now - names[name].seconds:
+            old.append((name, worker, stamp))
+        else:
+            known[name][stamp] = known[name].get(stamp, 0) + amount
+    _FORGET.run(connection, old)
     return known
 
 

@@ -62,6 +62,14 @@ async def test_what_was_not_used_is_free_again_and_what_was_used_beyond_counts(
     assert (await ask(two, want(15))).amount == 15
 
 
+async def test_what_is_due_and_what_comes_back_may_be_of_one_moment(store: Store, clock: ManualClock) -> None:
+    one, two = (GrantRepository(store._database, clock, name) for name in ("one", "two"))
+    grant = await ask(one, want(100))
+    clock.advance(grant.seconds)  # so that what is due is booked under the stamp of what comes back
+    assert (await ask(one, want(0, unused={grant.stamp: 70}, extra=25))).used == 55
+    assert (await ask(two, want(45))).amount == 45
+
+
 async def test_what_comes_back_too_late_frees_nothing(store: Store, clock: ManualClock) -> None:
     one = GrantRepository(store._database, clock, "one")
     grant = await ask(one, want(100))
