@@ -88,33 +88,31 @@ class FrameDecoder:
             data = self._buffer + data
         self._buffer = data  # so that what is corrupt stays so
         frames: list[Frame] = []
-        position, size = 0, len(data)
-        while size - position >= _PRELUDE_BYTES:
-            total, headers_size, checksum = _unpack_prelude(data, position)
-            if crc32(data[position : position + _LENGTHS_BYTES]) != checksum:
+        begin, size = 0, len(data)
+        while size - begin >= _PRELUDE_BYTES:
+            total, headers_size, checksum = _unpack_prelude(data, begin)
+            if crc32(data[begin : begin + _LENGTHS_BYTES]) != checksum:
                 raise WireFault("corrupt", "the checksum of an event-stream prelude does not match")
             if not _OVERHEAD + headers_size <= total <= MAX_FRAME_BYTES:
                 raise WireFault("corrupt", f"an event-stream frame claims {total} bytes with {headers_size} of headers")
-            end = position + total
+            end = begin + total
             if end > size:
                 break
-            frames.append(self._read_frame(data, position, position + _PRELUDE_BYTES + headers_size, end))
-            position = end
-        self._buffer = data[position:]
+            payload_at, checksum_at = begin + _PRELUDE_BYTES + headers_size, end - _CHECKSUM_BYTES
+            if crc32(data[begin:checksum_at]) != _unpack_u32(data, checksum_at)[0]:
+                raise WireFault("corrupt", "the checksum of an event-stream frame does not match")
+            block = data[begin + _PRELUDE_BYTES : payload_at]
+            frames.append((self._remembered.get(block) or self._read_headers(block), data[payload_at:checksum_at]))
+            begin = end
+        self._buffer = data[begin:]
         return frames
 
-    def _read_frame(self, data: bytes, begin: int, payload_at: int, end: int) -> Frame:
-        """The frame that lies between two positions."""
-        checksum_at = end - _CHECKSUM_BYTES
-        if crc32(data[begin:checksum_at]) != _unpack_u32(data, checksum_at)[0]:
-            raise WireFault("corrupt", "the checksum of an event-stream frame does not match")
-        block = data[begin + _PRELUDE_BYTES : payload_at]
-        headers = self._remembered.get(block)
-        if headers is None:
-            headers = _decode_headers(block)
-            if len(self._remembered) < _MAX_REMEMBERED:
-                self._remembered[block] = headers
-        return headers, data[payload_at:checksum_at]
+    def _read_headers(self, block: bytes) -> Mapping[str, str]:
+        """The headers that a block holds, to be remembered."""
+        headers = _decode_headers(block)
+        if len(self._remembered) < _MAX_REMEMBERED:
+            self._remembered[block] = headers
+        return headers
 
 
 def _decode_headers(block: bytes) -> dict[str, str]:

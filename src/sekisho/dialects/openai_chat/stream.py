@@ -62,32 +62,11 @@ class ChunkWriter:
 
     def write(self, event: Event) -> bytes:
         """The bytes for one event; the first one is preceded by the chunk with the role."""
+        if not self._started:
+            self._started = True
+            return self._write_delta(b'{"role":"assistant","content":""}') + self.write(event)
         if self._reasoning and not isinstance(event, (ThinkingDelta, ThinkingSignature)):
             self._reasoning.clear()  # the block ended without a signature
-        if self._started:
-            return self._write(event)
-        self._started = True
-        return self._write_delta(b'{"role":"assistant","content":""}') + self._write(event)
-
-    def end(self, usage: Usage, cost: int | None) -> bytes:
-        """The end of a complete stream; `cost` in nano-dollars, None when the model is unpriced."""
-        if not self._include_usage:
-            return _DONE
-        return self._usage + _encode(build_usage(usage, cost)) + b"}\n\n" + _DONE
-
-    def relay(self, piece: Piece) -> bytes:
-        """An event of an upstream of the same format, as it came; none for a usage chunk not asked for."""
-        return relay_event(piece, include_usage=self._include_usage)
-
-    def keep_alive(self) -> bytes:
-        """A comment."""
-        return KEEP_ALIVE
-
-    def fail(self, error: SekishoError) -> bytes:
-        """The end of a broken stream."""
-        return b"data: " + write_error(error) + b"\n\n"
-
-    def _write(self, event: Event) -> bytes:
         if type(event) is TextDelta:
             self._said += len(event.text)
             return self._text + _encode(event.text) + _TEXT_END
@@ -111,6 +90,24 @@ class ChunkWriter:
                 return self._write_finish(event)
             case UsageReport():
                 return b""
+
+    def end(self, usage: Usage, cost: int | None) -> bytes:
+        """The end of a complete stream; `cost` in nano-dollars, None when the model is unpriced."""
+        if not self._include_usage:
+            return _DONE
+        return self._usage + _encode(build_usage(usage, cost)) + b"}\n\n" + _DONE
+
+    def relay(self, piece: Piece) -> bytes:
+        """An event of an upstream of the same format, as it came; none for a usage chunk not asked for."""
+        return relay_event(piece, include_usage=self._include_usage)
+
+    def keep_alive(self) -> bytes:
+        """A comment."""
+        return KEEP_ALIVE
+
+    def fail(self, error: SekishoError) -> bytes:
+        """The end of a broken stream."""
+        return b"data: " + write_error(error) + b"\n\n"
 
     def _write_delta(self, delta: bytes) -> bytes:
         return self._choice + delta + _DELTA_END
