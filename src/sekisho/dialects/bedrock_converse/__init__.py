@@ -1,9 +1,8 @@
 """Amazon Bedrock's Converse, ConverseStream and CountTokens."""
 
-from sekisho.core.chat import ChatRequest, ClientCall
-from sekisho.core.events import ChatAnswer
+from sekisho.core.chat import ClientCall
 from sekisho.core.model import ModelFacts
-from sekisho.core.wire import ChatClient, StreamReader, UpstreamDialect, WireAnswer, WireRequest, WriteOptions
+from sekisho.core.wire import ChatClient, UpstreamDialect, WireRequest, WriteOptions
 from sekisho.dialects.bedrock_converse.calling.answer import read_answer
 from sekisho.dialects.bedrock_converse.calling.counting import read_count, write_count_request
 from sekisho.dialects.bedrock_converse.calling.passing import pass_count_request, pass_request
@@ -20,21 +19,10 @@ class BedrockConverse:
 
     family = name
 
-    def write_request(self, chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -> WireRequest:
-        """The body for Converse or ConverseStream. Raises Unsupported for what must not be dropped."""
-        return write_request(chat, facts, options)
-
-    def pass_request(self, call: ClientCall, facts: ModelFacts, options: WriteOptions) -> WireRequest | None:
-        """The client's own body with the gateway's edits. Raises InvalidRequest for a broken one."""
-        return pass_request(call, facts, options)
-
-    def read_answer(self, answer: WireAnswer, request: WireRequest) -> ChatAnswer:
-        """A whole answer of Converse. Raises WireFault."""
-        return read_answer(answer, request)
-
-    def stream_reader(self, request: WireRequest) -> StreamReader:
-        """A reader for the event stream of ConverseStream."""
-        return ConverseStreamReader(request)
+    write_request = staticmethod(write_request)
+    pass_request = staticmethod(pass_request)
+    read_answer = staticmethod(read_answer)
+    stream_reader = ConverseStreamReader
 
     def write_count_request(self, call: ClientCall, facts: ModelFacts, options: WriteOptions) -> WireRequest:
         """The body for CountTokens; that of CountTokens' own clients is passed on. Raises Unsupported."""
@@ -42,9 +30,7 @@ class BedrockConverse:
             return pass_count_request(call)
         return write_count_request(call, facts, options)
 
-    def read_count(self, answer: WireAnswer) -> int:
-        """The number of input tokens that CountTokens tells. Raises WireFault."""
-        return read_count(answer)
+    read_count = staticmethod(read_count)
 
 
 client: ChatClient = ConverseClient(name)

@@ -12,7 +12,7 @@ def write_metadata(pairs: Mapping[str, str]) -> dict[str, str]:
     """String pairs as Bedrock accepts them: the first 16, cut to length, with `_` for characters it refuses."""
     whole = "".join([*pairs, *pairs.values()])
     if len(pairs) <= MAX_PAIRS and len(whole) <= _MAX_METADATA_LENGTH and not _NOT_IN_METADATA.search(whole):
-        return {key: value for key, value in pairs.items() if key}
+        return {key: value for key, value in pairs.items() if key} if "" in pairs else {**pairs}
     written: dict[str, str] = {}
     for key, value in pairs.items():
         if key and len(written) < MAX_PAIRS:

@@ -76,7 +76,7 @@ def read_answer(answer: WireAnswer, request: WireRequest) -> ChatAnswer:
         parts = [part for block in response.output.message.content if (part := _read_block(block, request))]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireFault("corrupt", f"the answer is not one of Converse: {error}") from error
-    json_text = _find_json(parts, request.json_tool)
+    json_text = None if request.json_tool is None else _find_json(parts, request.json_tool)
     if json_text is not None:
         parts = [_stand_for(json_text) if part is json_text else part for part in parts if not isinstance(part, Text)]
     finish = read_finish(
@@ -85,10 +85,8 @@ def read_answer(answer: WireAnswer, request: WireRequest) -> ChatAnswer:
     return ChatAnswer(parts=parts, finish=finish, usage=read_usage(response.usage))
 
 
-def _find_json(parts: Sequence[AnswerPart], tool: str | None) -> ToolCall | None:
+def _find_json(parts: Sequence[AnswerPart], tool: str) -> ToolCall | None:
     """The call of the tool that stands in for a JSON answer."""
-    if tool is None:
-        return None
     return next((part for part in parts if isinstance(part, ToolCall) and part.name == tool), None)
 
 

@@ -45,11 +45,11 @@ class Turn(Struct):
 class BlockWriter:
     """Writes the turns of one request; it remembers names that must not repeat.
 
-    marked: whether there are cache points among what was written.
+    marks: how many cache points there are among what was written.
     """
 
     def __init__(self, facts: ModelFacts, names: ToolNames, notes: Omissions) -> None:
-        self.marked = False
+        self.marks = 0
         self._facts = facts
         self._names = names
         self._notes = notes
@@ -89,8 +89,9 @@ class BlockWriter:
         return Turn(turn.role, thinking + content + calls)
 
     def _mark(self, mark: CacheMark) -> list[Json]:
-        self.marked = True
-        return write_cache_point(mark, "messages", self._facts, self._notes)
+        points = write_cache_point(mark, "messages", self._facts, self._notes)
+        self.marks += len(points)
+        return points
 
     def _write_own_text(self, text: Text) -> Json:
         """A text of the model's own; of citations, those of documents are kept, not those of others' searches."""

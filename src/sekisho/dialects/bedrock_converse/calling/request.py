@@ -41,7 +41,7 @@ def write_request(chat: ChatRequest, facts: ModelFacts, options: WriteOptions) -
         shared = None
     writer = BlockWriter(facts, names, notes)
     turns = [writer.write_turn(turn) for turn in (arranged if shared is None else arranged[shared.count :])]
-    if writer.marked:
+    if writer.marks > head.marks_left:
         limit_cache_points([turn.content for turn in reversed(turns)], notes, head.marks_left)
 
     metadata = write_metadata(options.metadata)
