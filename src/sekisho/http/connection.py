@@ -270,6 +270,7 @@ class Connection(Sender):
             self._settle(answer, reusable=False)
         cause = "closed by the upstream" if exc is None else f"{type(exc).__name__}: {exc}"[:200]
         self._lose(Broken(cause))
+        del self._parser  # it refers back to this object, and only the collector frees a ring
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""

@@ -32,8 +32,9 @@ class Deadline:
             self._due = at
 
     def stop(self) -> None:
-        """Let it be never, and keep nothing alive."""
+        """Let it be never, for good, and keep nothing alive."""
         self.at = NEVER
+        self._act = _do_nothing
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -47,3 +48,7 @@ class Deadline:
         else:
             self.at = NEVER
             self._act()
+
+
+def _do_nothing() -> None:
+    """After the end."""

@@ -82,6 +82,9 @@ class Http1Protocol(Sender):
         for cycle in (self._current, self._arriving):
             if cycle is not None:
                 cycle.lose()
+        # These refer back to this object, and only the collector frees a ring.
+        self._current = self._arriving = None
+        del self._parser
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
