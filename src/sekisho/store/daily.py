@@ -72,8 +72,9 @@ def _owner_of(row: UsageRow) -> tuple[Any, ...]:
 def _by_tag(rows: Iterable[UsageRow]) -> dict[str, list[UsageRow]]:
     tagged: dict[str, list[UsageRow]] = {}
     for row in rows:
-        for tag in dict.fromkeys(row.tags):
-            tagged.setdefault(tag, []).append(row)
+        if row.tags:
+            for tag in dict.fromkeys(row.tags):
+                tagged.setdefault(tag, []).append(row)
     return tagged
 
 

@@ -98,13 +98,12 @@ class EscrowRepository:
         beaten = connection.execute(sa.update(workers).where(workers.c.worker == self._worker).values(heard))
         if not beaten.rowcount:
             connection.execute(sa.insert(workers).values(worker=self._worker, **heard))
-        alive = connection.scalar(sa.select(sa.func.count()).select_from(workers).where(self._is_alive()))
+        alive = connection.scalar(sa.select(sa.func.count()).select_from(workers).where(self._is_alive(workers)))
         return Pulse(known=beaten.rowcount > 0, workers=max(1, alive or 0))
 
     def _lease(self, wants: Sequence[Want], connection: sa.Connection) -> list[Grant]:
-        self._require_alive(connection)
+        share = _SHARE if self._find_company(connection) else _SHARE_OF_ONE
         state = lock_accounts(connection, sorted({store_name(want.account) for want in wants}))
-        share = _SHARE if self._has_company(connection) else _SHARE_OF_ONE
         granted: Counter[str] = Counter()
         grants: list[Grant] = []
         scarce: set[str] = set()
@@ -124,19 +123,22 @@ class EscrowRepository:
             connection.execute(note)
         return grants
 
-    def _require_alive(self, connection: sa.Connection) -> None:
-        """A worker that was taken for dead, and released, must not lease: nobody would release that again."""
-        alive = sa.select(workers.c.worker).where(workers.c.worker == self._worker)
-        if connection.scalar(alive.with_for_update(read=True, key_share=True)) is None:
+    def _find_company(self, connection: sa.Connection) -> bool:
+        """Whether another worker lives; raises StoreUnavailable where this one counts as dead, and may not lease.
+
+        Nobody would release again what it leases once it was taken for dead, and released.
+        """
+        others = workers.alias()
+        company = sa.exists().where(self._is_alive(others), others.c.worker != self._worker)
+        known = sa.select(company).where(workers.c.worker == self._worker)
+        found: bool | None = connection.scalar(known.with_for_update(read=True, key_share=True, of=workers))
+        if found is None:
             raise StoreUnavailable("This worker has not been heard of for too long; try again in a moment.")
+        return found
 
-    def _has_company(self, connection: sa.Connection) -> bool:
-        others = sa.select(sa.literal(1)).where(self._is_alive(), workers.c.worker != self._worker).limit(1)
-        return connection.scalar(others) is not None
-
-    def _is_alive(self) -> sa.ColumnElement[bool]:
+    def _is_alive(self, those: sa.FromClause) -> sa.ColumnElement[bool]:
         now = self._clock.now()
-        return workers.c.heartbeat.between(now - _ALIVE_SECONDS, now + _ALIVE_SECONDS)
+        return those.c.heartbeat.between(now - _ALIVE_SECONDS, now + _ALIVE_SECONDS)
 
     def _add_leases(self, connection: sa.Connection, amounts: Mapping[str, int]) -> None:
         _move_leased(connection, amounts, +1)
