@@ -111,8 +111,14 @@ class Share:
             self.unused[stamp] = self.unused.get(stamp, 0) + less
 
     def want(self, amounts: Sequence[int], now: float) -> RateWant:
-        """What to tell the store, for calls that wait for `amounts`. What is left counts as given back from here on."""
-        self._put_back()
+        """What to tell the store, for calls that wait for `amounts`.
+
+        What is left counts as given back from here on, for those who wait may need it; but where none waits and more
+        will come, it goes on being used until the answer is there, or all that come meanwhile would have to wait.
+        """
+        ahead = self._ahead(now)
+        if amounts or not ahead:
+            self._put_back()
         unused, self.unused = self.unused, {}
         extra, self.extra = min(self.extra, self.used(now)), 0  # after an outage, some of it counts no more
         return RateWant(
@@ -121,7 +127,7 @@ class Share:
             span=self.span,
             least=min(amounts, default=0),
             needed=sum(amounts),
-            ahead=self._ahead(now),
+            ahead=ahead,
             alone=self.alone and self.limit > 0,
             unused=unused,
             extra=extra,
@@ -129,9 +135,10 @@ class Share:
 
     def take(self, grant: RateGrant, asked_at: float) -> None:
         """The store has granted what was asked at a (monotonic) time."""
+        spare = self.left  # of the grant before, which everyone still counts
         self._put_back()
         self.left, self.stamp, self.until = grant.amount, grant.stamp, asked_at + grant.seconds
-        self.told, self.told_at = grant.used + grant.amount, asked_at
+        self.told, self.told_at = grant.used + grant.amount - spare, asked_at
 
     def lose(self, want: RateWant) -> None:
         """The store did not answer. What was to go back is given up, as it may have arrived; what is due stays due."""

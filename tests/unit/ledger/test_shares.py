@@ -132,6 +132,29 @@ async def test_a_limit_in_use_is_renewed_in_the_background_and_given_back_when_i
     assert setting.grants.asked == asked + 1  # nothing is left to say
 
 
+async def test_while_a_limit_is_renewed_calls_go_on_with_what_is_left_of_it() -> None:
+    setting = Setting()
+    scopes = team(rpm_limit=1_000)
+    for _ in range(2):
+        for _ in range(10):
+            await setting.call(scopes)
+        setting.clock.advance(1)
+        await setting.renew()
+    asked, setting.grants.gate = setting.grants.asked, asyncio.Event()
+    setting.clock.advance(1)
+    renewing = asyncio.create_task(setting.renew())
+    await asyncio.sleep(0)
+    assert setting.grants.asked == asked + 1
+    for _ in range(5):
+        await asyncio.wait_for(setting.call(scopes), 1)
+    setting.grants.gate.set()
+    await renewing
+    assert setting.grants.asked == asked + 1
+    setting.clock.advance(4)
+    await setting.renew()
+    assert setting.grants.used("team:t:rpm") == 25
+
+
 async def test_tokens_that_were_not_used_go_back_to_everyone() -> None:
     setting = Setting(workers=2)
     scopes = team(tpm_limit=1_000)
