@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sekisho.core.errors import StoreUnavailable
-from sekisho.store.booking import GROUP, Bookkeeper, add_up
+from sekisho.store.booking import Bookkeeper, add_up
 from sekisho.store.records import UsageRow
 from sekisho.store.spool import Entry, Spool
 
@@ -156,7 +156,7 @@ class UsageJournal:
 
     async def _write_group(self) -> None:
         """Book the calls that ended first. When the database is away wait, longer each time."""
-        group = list(islice(self._waiting, GROUP))
+        group = list(islice(self._waiting, self._bookkeeper.group))
         try:
             await self._bookkeeper.book(self._worker, group)
         except StoreUnavailable as error:
@@ -176,9 +176,10 @@ class UsageJournal:
     def _read_backlog(self) -> None:
         """Take what there was no room for from the spool."""
         assert self._backlog is not None
-        entries, place = self._spool.read_done(self._backlog, GROUP)
+        limit = self._bookkeeper.group
+        entries, place = self._spool.read_done(self._backlog, limit)
         self._waiting.extend(entries)
-        self._backlog = place if len(entries) == GROUP else None
+        self._backlog = place if len(entries) == limit else None
 
     async def _back_off(self, error: StoreUnavailable) -> None:
         pause = _BACKOFF[min(self._failed_in_a_row, len(_BACKOFF) - 1)]

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sekisho.core.clock import Clock
 from sekisho.core.errors import StoreUnavailable
 from sekisho.core.escrow import RELEASE_SECONDS
-from sekisho.store.booking import GROUP, Bookkeeper
+from sekisho.store.booking import Bookkeeper
 from sekisho.store.database import Database
 from sekisho.store.escrow import release_slots, release_worker
 from sekisho.store.grants import purge_grants
@@ -59,7 +59,7 @@ class Recovery:
             group: list[Entry] = []
             for entry in entries:
                 group.append(entry)
-                if len(group) == GROUP:
+                if len(group) == self._bookkeeper.group:
                     await self._bookkeeper.book(worker, group)
                     count, group = count + len(group), []
             if group:

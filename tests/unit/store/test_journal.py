@@ -13,7 +13,6 @@ from sekisho.core.clock import ManualClock
 from sekisho.core.errors import StoreUnavailable
 from sekisho.core.escrow import Want
 from sekisho.core.usage import Usage
-from sekisho.store import journal as journal_module
 from sekisho.store.booking import Bookkeeper
 from sekisho.store.database import Database
 from sekisho.store.engine import Store, open_store
@@ -197,17 +196,16 @@ async def test_text_from_callers_is_made_storable(store: Store) -> None:
     await check_books(store._database)
 
 
-async def test_rows_wait_while_the_database_is_away(
-    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rows_wait_while_the_database_is_away(tmp_path: Path, clock: ManualClock) -> None:
     """Of the calls that do not fit in memory meanwhile none is lost either, and all keep their order."""
-    monkeypatch.setattr(journal_module, "GROUP", 7)
     path, hidden = tmp_path / "s.db", tmp_path / "s.away"
     await (await open_store(str(path), clock)).close()
     path.rename(hidden)
     path.mkdir()  # a folder in its place cannot be opened
     database = Database(str(path))
-    journal = UsageJournal(Bookkeeper(database), "w1", tmp_path / "spool", linger=0, capacity=10)
+    bookkeeper = Bookkeeper(database)
+    bookkeeper.group = 7
+    journal = UsageJournal(bookkeeper, "w1", tmp_path / "spool", linger=0, capacity=10)
     journal.start()
     told: list[int] = []
     journal.on_durable = lambda amounts: told.append(amounts[KEY_MONEY])

@@ -12,7 +12,7 @@ from tests.support.usage import check_books, count_rows, read_accounts, read_lea
 from sekisho.core.clock import SystemClock
 from sekisho.core.errors import StoreUnavailable
 from sekisho.core.escrow import Want
-from sekisho.store import journal as journal_module
+from sekisho.store import booking as booking_module
 from sekisho.store.engine import Store, open_store
 
 BUDGET, TOTAL = "team:t:money@0/all", "user:u:money@0/all"
@@ -56,7 +56,7 @@ async def go_through_an_outage(folder: Path, spool: Path) -> None:
 
 
 def test_a_server_that_crashes_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "GROUP", 50)
+    monkeypatch.setattr(booking_module, "GROUP_IN_LOOP", 50)
     if find_binaries() is None:
         skip_or_fail("there is no PostgreSQL to be started")
     with run_server() as folder:

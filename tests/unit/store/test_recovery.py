@@ -14,7 +14,6 @@ from tests.support.usage import check_books, count_rows, read_accounts, read_lea
 from sekisho.core.clock import ManualClock, SystemClock
 from sekisho.core.errors import StoreUnavailable
 from sekisho.core.escrow import RELEASE_SECONDS, Want
-from sekisho.store import recovery as recovery_module
 from sekisho.store.booking import Bookkeeper
 from sekisho.store.database import Database
 from sekisho.store.engine import Store, open_store
@@ -87,7 +86,6 @@ async def test_a_recovery_that_is_cut_short_is_taken_up_again(
 ) -> None:
     """The process that recovers dies itself after the n-th thing it does in the database."""
     folder = tmp_path / "graves"
-    monkeypatch.setattr(recovery_module, "GROUP", 4)
     await leave_calls(store, folder, "dead", 12)
     done = 0
     transact = store._database.transact
@@ -101,7 +99,9 @@ async def test_a_recovery_that_is_cut_short_is_taken_up_again(
         return result
 
     monkeypatch.setattr(store._database, "transact", stop_after)
-    recovery = Recovery(store._database, Bookkeeper(store._database), ManualClock(), folder)
+    bookkeeper = Bookkeeper(store._database)
+    bookkeeper.group = 4
+    recovery = Recovery(store._database, bookkeeper, ManualClock(), folder)
     if step < 4:
         with pytest.raises(StoreUnavailable):
             await recovery.recover()
