@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.exchange import make_scope
 
+from sekisho.core.beginnings import Beginning
 from sekisho.core.caller import Caller
-from sekisho.core.chat import Beginning, ChatRequest, ClientCall, Opening
+from sekisho.core.chat import ChatRequest, ClientCall, Opening
 from sekisho.core.errors import InvalidRequest
 from sekisho.gateway.attribution import fingerprint, read_wishes
 from sekisho.gateway.exchange import Exchange

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import Beginning, Tail
+from sekisho.core.beginnings import Beginning, Tail
 from sekisho.dialects.common.members import read_members
 from sekisho.dialects.common.tails import find_tail
 

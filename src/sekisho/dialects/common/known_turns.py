@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from msgspec import Raw
 
-from sekisho.core.chat import Beginning, KnownTurns, Message, Text
+from sekisho.core.beginnings import Beginning
+from sekisho.core.chat import KnownTurns, Message, Text
 
 Turns = tuple[list[Text], list[Message]]
 """System texts and turns."""

@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 
 from msgspec import Raw
 
-from sekisho.core.chat import Beginning
+from sekisho.core.beginnings import Beginning
 
 _MOST_ENTRIES: Final = 64
 _MOST_BYTES: Final = 1024 * 1024

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import Beginning, ClientCall, Opening
+from sekisho.core.beginnings import Beginning
+from sekisho.core.chat import ClientCall, Opening
 from sekisho.core.wire import WriteOptions
 from sekisho.dialects.common.beginnings import beginnings
 from sekisho.dialects.common.fields import read_flag, read_object

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import Beginning
+from sekisho.core.beginnings import Beginning
 
 
 class Turn(Struct):

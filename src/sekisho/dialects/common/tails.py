@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from sekisho.core.chat import Tail
+from sekisho.core.beginnings import Tail
 
 _SHORTEST: Final = 1024
 """Bytes that a part of a tail is worth being known from."""

@@ -10,7 +10,8 @@ from typing import Final
 from msgspec import Raw
 from msgspec.structs import replace
 
-from sekisho.core.chat import Beginning, ChatRequest, KnownTurns, Message, Text, Tool
+from sekisho.core.beginnings import Beginning
+from sekisho.core.chat import ChatRequest, KnownTurns, Message, Text, Tool
 from sekisho.dialects.common.fields import (
     decode_body,
     read_flag,

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import Beginning, ClientCall, Opening
+from sekisho.core.beginnings import Beginning
+from sekisho.core.chat import ClientCall, Opening
 from sekisho.core.wire import Inbound
 from sekisho.dialects.anthropic_messages.family import BETA_HEADER, FAMILY, VERSION_HEADER
 from sekisho.dialects.anthropic_messages.serving.request import read_chat

@@ -7,7 +7,8 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import Beginning, ClientCall, Opening
+from sekisho.core.beginnings import Beginning
+from sekisho.core.chat import ClientCall, Opening
 from sekisho.core.errors import InvalidRequest
 from sekisho.core.wire import Inbound
 from sekisho.dialects.bedrock_converse.serving.chat import read_chat, read_counted_chat

@@ -11,7 +11,8 @@ from typing import Final
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from sekisho.core.chat import Beginning, KnownTools, Tool, ToolChoice
+from sekisho.core.beginnings import Beginning
+from sekisho.core.chat import KnownTools, Tool, ToolChoice
 from sekisho.core.errors import InvalidRequest, Unsupported
 from sekisho.dialects.common.fields import (
     encode_raw,

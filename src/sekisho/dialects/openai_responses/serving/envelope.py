@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import Beginning, ClientCall, Opening
+from sekisho.core.beginnings import Beginning
+from sekisho.core.chat import ClientCall, Opening
 from sekisho.core.wire import Inbound
 from sekisho.dialects.common.fields import read_flag, read_text
 from sekisho.dialects.common.members import MemberReader, decode_members

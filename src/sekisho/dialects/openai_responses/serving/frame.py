@@ -6,7 +6,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from sekisho.core.chat import Beginning, ClientCall
+from sekisho.core.beginnings import Beginning
+from sekisho.core.chat import ClientCall
 from sekisho.core.errors import InvalidRequest
 from sekisho.core.wire import AnswerHead
 from sekisho.dialects.common.memo import Memo

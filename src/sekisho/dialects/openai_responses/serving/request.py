@@ -5,7 +5,8 @@ from typing import Final
 
 from msgspec import Raw
 
-from sekisho.core.chat import Beginning, ChatRequest, KnownTurns, Message, Text
+from sekisho.core.beginnings import Beginning
+from sekisho.core.chat import ChatRequest, KnownTurns, Message, Text
 from sekisho.core.errors import InvalidRequest
 from sekisho.dialects.common.fields import read_flag, read_integer, read_name, read_number, read_text
 from sekisho.dialects.common.known_turns import read_known_turns
