@@ -37,7 +37,9 @@ class Upstream:
 
     def cut(self) -> None:
         for writer in self._writers:
-            writer.transport.abort()
+            transport = writer.transport
+            if not transport.is_closing() or transport.get_write_buffer_size() > 0:  # asyncio's cannot abort a lost one
+                transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
