@@ -1,7 +1,7 @@
 """`python -m benchmarks.routing`: the CPU time that choosing a deployment costs, for one call.
 
-Measured is what the choice adds to a call: `find_roads`, the first candidate, and the words that tell the traffic how
-the attempt began and ended. The fleet has 50 deployments of one model, in 5 accounts and 10 regions.
+Measured is what the choice adds to a call: its roads, the first candidate, and the words that tell the traffic how the
+attempt began and ended. The fleet has 50 deployments of one model, in 5 accounts and 10 regions.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from sekisho.core.usage import Usage
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.gateway.queueing import Queue
-from sekisho.gateway.roads import World, find_roads
+from sekisho.gateway.roads import World, find_network, lay_roads
 from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.ways import Candidate
 from sekisho.http.client import UpstreamClient
@@ -92,7 +92,8 @@ class _Scene:
 
     def choose(self, call: ClientCall) -> Candidate:
         """The candidate that one call would try first."""
-        roads = find_roads(self.world, _CALLER, "sonnet", call, "chat", self.access, self.meter)
+        network = find_network(self.world, _CALLER, "sonnet", call, "chat", self.access)
+        roads = lay_roads(network, "sonnet", call, "chat", self.world.snapshot, self.access, self.meter)
         return next(iter(roads.asked))
 
     def route(self, call: ClientCall, usage: Usage | None = _USAGE) -> None:

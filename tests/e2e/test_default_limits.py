@@ -59,7 +59,7 @@ def wait_for_spend(read: Callable[[Gateway, str], dict[str, Any]], gateway: Gate
 
 
 def wait_for(gateway: Gateway, key: str, status: int, **more: object) -> Answer:
-    """The first answer of this status, which must come within a second of a change, by whichever worker."""
+    """The first answer of this status, which must come soon after a change, by whichever worker."""
     deadline = time.monotonic() + 5
     while (answer := ask(gateway, key, **more)).status != status and time.monotonic() < deadline:
         pass

@@ -1,4 +1,4 @@
-"""The gateway as far as roads are concerned: the product's own code from `find_roads` to the last attempt's end."""
+"""The gateway as far as roads are concerned: the product's own code from `find_network` to the last attempt's end."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -17,7 +17,7 @@ from sekisho.gateway.meter import Meter
 from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.gateway.queueing import Queue
 from sekisho.gateway.record import CallRecord
-from sekisho.gateway.roads import World, find_roads
+from sekisho.gateway.roads import World, find_network, lay_roads
 from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.ways import Candidate, Roads
 from sekisho.http.client import UpstreamClient
@@ -74,7 +74,8 @@ class Gateway:
         meter = Meter(self._estimator)
         meter.owner, meter.request_bytes = caller.owner, request_bytes
         call = _make_call(prompt)
-        roads = find_roads(self._world, caller, GROUP, call, "chat", self._access, meter)
+        network = find_network(self._world, caller, GROUP, call, "chat", self._access)
+        roads = lay_roads(network, GROUP, call, "chat", self._world.snapshot, self._access, meter)
         attempts: Attempts[tuple[str, Usage, float]] = Attempts(
             try_once=lambda candidate: self._try_once(candidate, prompt, meter),
             call=call,

@@ -54,7 +54,7 @@ def make_network(
     """Work out where a caller's calls may go that ask for a group, have these tags, and wish these fallbacks.
 
     Of the groups that are `budgeted` (`find_budgeted`) only deployments with a price are taken, unless all are allowed.
-    Raises as `find_roads`.
+    Raises as `roads.find_network`.
     """
     # What cannot be counted by a model of conversations is estimated.
     needed: Operation = "embeddings" if operation == "embeddings" else "chat"

@@ -105,20 +105,6 @@ def _make_candidate(counted: Load | None, chosen: Chosen) -> Candidate:
     return Candidate(option.deployment, option.target, chosen.wait, chosen.full, counted, option.most_parallel)
 
 
-def find_roads(
-    world: World,
-    caller: Caller,
-    group: str,
-    call: ClientCall,
-    operation: Operation,
-    access: UpstreamAccess,
-    meter: Meter,
-) -> Roads:
-    """The roads for a call that the meter has weighed. Raises as `find_network`."""
-    network = find_network(world, caller, group, call, operation, access)
-    return lay_roads(network, group, call, operation, world.snapshot, access, meter)
-
-
 def lay_roads(
     network: Network,
     group: str,

@@ -193,8 +193,6 @@ class Identity:
             InvalidRequest: there are too many tags.
             StoreUnavailable: one of them is not remembered and the database is away.
         """
-        if end_user is None and not tags and not caller.tags:
-            return caller
         names: list[tuple[ScopeKind, str]] = [] if end_user is None else [("customer", end_user)]
         names += [("tag", tag) for tag in dict.fromkeys([*caller.tags, *tags])]
         if len(names) > MOST_TAGS:

@@ -18,7 +18,7 @@ from sekisho.core.target import Target
 from sekisho.gateway.meter import Meter
 from sekisho.gateway.outbound import UpstreamAccess
 from sekisho.gateway.queueing import Queue
-from sekisho.gateway.roads import World, find_roads
+from sekisho.gateway.roads import World, find_network, lay_roads
 from sekisho.gateway.traffic import Traffic
 from sekisho.gateway.ways import Candidate, Road, Roads
 from sekisho.http.client import UpstreamClient
@@ -51,7 +51,8 @@ class Place:
         meter = Meter(Estimator())
         meter.owner, meter.request_bytes = caller.owner, 40_000
         call = call or make_call()
-        return find_roads(self.world, caller, "sonnet", call, operation, self.access, meter)
+        network = find_network(self.world, caller, "sonnet", call, operation, self.access)
+        return lay_roads(network, "sonnet", call, operation, self.world.snapshot, self.access, meter)
 
     def rest(self, name: str) -> None:
         error = UpstreamThrottled("rate limit", verdict="elsewhere", cooldown=5.0)
